@@ -1,0 +1,1 @@
+//! The contract: schemas, values, records, configuration, the traits of connectors, errors.

@@ -1,0 +1,1 @@
+//! What every change source shares: envelope, topic naming, filters, heartbeat.

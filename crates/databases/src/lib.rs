@@ -1,0 +1,1 @@
+//! Connecting to databases: URLs, TLS modes, quoting.

@@ -1,0 +1,1 @@
+//! Scenarios that drive the built binary from outside, as a user would.

@@ -1,0 +1,1 @@
+//! The relational sink, in the vocabulary of Debezium's JDBC sink.

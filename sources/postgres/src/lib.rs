@@ -1,0 +1,1 @@
+//! The Postgres change source: snapshot and logical replication.

@@ -1,0 +1,1 @@
+//! Tapline: Kafka Connect and Debezium in one binary.

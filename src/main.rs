@@ -1,0 +1,3 @@
+//! The `tapline` command.
+
+fn main() {}
