@@ -1,0 +1,176 @@
+//! Values: an enum over Kafka Connect's types.
+//!
+//! Text and bytes are slices of the frame they came in, so that a value is moved and dropped without a copy.
+//! Logical types stay in their serialized form: a Decimal is [`Value::Bytes`] (unscaled, big-endian two's
+//! complement), a Date [`Value::Int32`], a Timestamp [`Value::Int64`]; the schema's name tells. Without a schema a
+//! value is what JSON has: null, booleans, Int64, Float64, strings, arrays, maps with string keys.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use crate::schema::SchemaRef;
+
+/// One value, 40 bytes at most.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Value {
+    /// No value.
+    #[default]
+    Null,
+    /// INT8.
+    Int8(i8),
+    /// INT16.
+    Int16(i16),
+    /// INT32; also Date and Time.
+    Int32(i32),
+    /// INT64; also Timestamp.
+    Int64(i64),
+    /// FLOAT32.
+    Float32(f32),
+    /// FLOAT64.
+    Float64(f64),
+    /// BOOLEAN.
+    Boolean(bool),
+    /// STRING.
+    String(ByteString),
+    /// BYTES; also Decimal.
+    Bytes(Bytes),
+    /// ARRAY.
+    Array(Vec<Value>),
+    /// MAP, in the order in which the entries came.
+    Map(Vec<(Value, Value)>),
+    /// STRUCT.
+    Struct(Struct),
+}
+
+const _: () = assert!(size_of::<Value>() <= 40);
+
+impl Value {
+    /// Whether it is null.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The text of a STRING.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Any of the integers, widened.
+    pub fn as_i64(&self) -> Option<i64> {
+        match *self {
+            Self::Int8(n) => Some(n.into()),
+            Self::Int16(n) => Some(n.into()),
+            Self::Int32(n) => Some(n.into()),
+            Self::Int64(n) => Some(n),
+            _ => None,
+        }
+    }
+
+    /// The struct of a STRUCT.
+    pub fn as_struct(&self) -> Option<&Struct> {
+        match self {
+            Self::Struct(row) => Some(row),
+            _ => None,
+        }
+    }
+
+    /// Bytes held, for bounding channels: the value itself and what it owns or keeps alive of its frame.
+    pub fn size(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::String(text) => text.len(),
+                Self::Bytes(bytes) => bytes.len(),
+                Self::Array(items) => items.iter().map(Self::size).sum(),
+                Self::Map(entries) => entries.iter().map(|(key, value)| key.size() + value.size()).sum(),
+                Self::Struct(row) => row.values.iter().map(Self::size).sum(),
+                _ => 0,
+            }
+    }
+}
+
+impl From<&'static str> for Value {
+    fn from(text: &'static str) -> Self {
+        Self::String(ByteString::from_static(text))
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::String(ByteString::from(text))
+    }
+}
+
+/// A schema and a boxed slice of values, one per field, in the schema's order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Struct {
+    schema: SchemaRef,
+    values: Box<[Value]>,
+}
+
+impl Struct {
+    /// A struct of `schema`. `values` are in the order of its fields; missing ones become null and surplus ones
+    /// are dropped, so that `values().len() == schema.fields().len()` always holds.
+    pub fn new(schema: SchemaRef, mut values: Vec<Value>) -> Self {
+        if values.len() != schema.fields().len() {
+            values.resize(schema.fields().len(), Value::Null);
+        }
+        Self {
+            schema,
+            values: values.into_boxed_slice(),
+        }
+    }
+
+    /// The schema.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The values, in the order of the schema's fields.
+    pub fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    /// The values, to be changed in place.
+    pub fn values_mut(&mut self) -> &mut [Value] {
+        &mut self.values
+    }
+
+    /// Takes it apart.
+    pub fn into_parts(self) -> (SchemaRef, Box<[Value]>) {
+        (self.schema, self.values)
+    }
+
+    /// A value by its field's position.
+    pub fn at(&self, index: usize) -> Option<&Value> {
+        self.values.get(index)
+    }
+
+    /// A value by its field's name. A linear search: for plans and tests, not for rows.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.schema
+            .field_index(name)
+            .and_then(|index| self.values.get(index))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::Schema;
+
+    #[test]
+    fn a_struct_always_has_as_many_values_as_its_schema_has_fields() {
+        let schema = Schema::structure()
+            .field("a", Schema::int32().build())
+            .field("b", Schema::int32().build())
+            .build();
+        assert_eq!(
+            Struct::new(schema.clone(), vec![Value::Int32(1)]).values(),
+            [Value::Int32(1), Value::Null]
+        );
+        assert_eq!(Struct::new(schema, vec![Value::Null; 3]).values().len(), 2);
+    }
+}
