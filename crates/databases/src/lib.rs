@@ -1,1 +1,6 @@
-//! Connecting to databases: URLs, TLS modes, quoting.
+//! Connecting to databases: settings, URLs, TLS modes, quoting, what an error means.
+//!
+//! A source, a sink and `doctor` reach a server through this crate alone, so that `sslmode`, time-outs and the question
+//! "is it worth trying again?" have one answer each.
+
+pub mod postgres;

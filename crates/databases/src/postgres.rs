@@ -1,0 +1,17 @@
+//! Postgres: [`Settings`] say where and how, [`dial`] gives an (encrypted) byte stream that has not yet sent its startup
+//! message, [`connect`] a SQL session over it. The replication client of the change source starts from [`dial`] too, so
+//! both know the same six `sslmode`s.
+
+mod dial;
+mod error;
+mod quote;
+mod session;
+mod settings;
+mod tls;
+mod url;
+
+pub use dial::{Attempt, Stream, attempts, dial, worth_next_attempt};
+pub use error::{Error, ServerError, SqlState};
+pub use quote::{identifier, literal, qualified};
+pub use session::{Session, connect};
+pub use settings::{Secret, Settings, SslMode};
