@@ -4,6 +4,11 @@
 //! name, in a folder that is searched before the system's, names the static half instead. Nothing in the process
 //! unwinds through another shared library, so the two may not meet.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cargo speaks to a build script by its environment"
+)]
+
 use std::path::Path;
 use std::{env, fs, io};
 
