@@ -1,0 +1,4 @@
+//! One idea per file.
+
+mod binary;
+mod servers;

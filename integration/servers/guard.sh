@@ -1,0 +1,17 @@
+#!/bin/bash
+# Ends what a run started when the run ends, however it ends: reads lines from standard input, and acts on all of
+# them when that closes (the kernel closes it even when the run was killed).
+#   stop DIR NAME     the process whose pid stands in DIR/NAME.pid
+#   remove DIR
+. "$(dirname "$0")/lib.sh"
+trap '' INT TERM HUP
+lines=()
+while IFS= read -r line; do lines+=("$line"); done
+for line in "${lines[@]}"; do
+  read -r verb dir name <<<"$line"
+  case $verb in stop) halt "$dir" "$name" INT 10 ;; esac
+done
+for line in "${lines[@]}"; do
+  read -r verb dir name <<<"$line"
+  case $verb in remove) rm -rf "$dir" ;; esac
+done
