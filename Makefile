@@ -6,7 +6,7 @@ CARGO ?= cargo
 SETUP := integration/servers/setup.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help build test soak lint
+.PHONY: help build test lint bench
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -23,4 +23,9 @@ lint: ## formatting, clippy, the documentation's links
 	@$(SETUP) build
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --release --test bench -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps
+
+bench: ## the benchmark table; ONLY=name[,name], ROWS=2000000, RUNS=3, PEERS=1 with Debezium beside it
+	@$(SETUP) $(if $(PEERS),peers,test)
+	ONLY=$(ONLY) $(CARGO) test --release --test bench

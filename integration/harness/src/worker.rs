@@ -16,6 +16,7 @@ pub struct Worker {
     settings: Vec<(String, String)>,
     connectors: Vec<PathBuf>,
     address: String,
+    bootstrap: String,
     process: Option<Process>,
 }
 
@@ -43,6 +44,14 @@ impl Worker {
         let dir = folder("worker");
         let address = format!("127.0.0.1:{}", free_port());
         let mut all = vec![("listeners".to_owned(), format!("http://{address}"))];
+        let given = settings.iter().find(|(key, _)| *key == "bootstrap.servers");
+        let bootstrap = given.map_or_else(
+            || format!("127.0.0.1:{}", free_port()),
+            |(_, value)| (*value).to_owned(),
+        );
+        if given.is_none() {
+            all.push(("broker.listeners".to_owned(), format!("PLAINTEXT://{bootstrap}")));
+        }
         all.extend(settings.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())));
         let connectors = connectors
             .iter()
@@ -59,6 +68,7 @@ impl Worker {
             settings: all,
             connectors,
             address,
+            bootstrap,
             process: None,
         }
     }
@@ -97,6 +107,11 @@ impl Worker {
     /// `127.0.0.1:PORT` of the REST API.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// `bootstrap.servers` of the Kafka it runs on, its own embedded broker when it was given none.
+    pub fn bootstrap(&self) -> String {
+        self.bootstrap.clone()
     }
 
     /// Its folder: `data`, `worker.log`.
