@@ -1,0 +1,3 @@
+//! The worker: runs connectors' tasks between Kafka and their systems.
+
+pub mod config;
