@@ -20,6 +20,7 @@
 mod http;
 mod kafka;
 mod postgres;
+mod random;
 mod run;
 mod sql;
 mod topic;
@@ -28,9 +29,10 @@ mod worker;
 pub use http::{Response, request};
 pub use kafka::Kafka;
 pub use postgres::Postgres;
+pub use random::Random;
 pub use run::{Process, folder, free_port, guard, script};
 pub use sql::Sql;
-pub use topic::{Record, create_topic, end_offset, read_topic, topic_names, wait_for_records};
+pub use topic::{Record, create_topic, end_offset, read_topic, scan_topic, topic_names, wait_for_records};
 pub use worker::{Worker, properties};
 
 use std::time::{Duration, Instant};

@@ -113,6 +113,15 @@ pub fn end_offset(bootstrap: &str, topic: &str) -> i64 {
 
 /// Every record the topic holds now, partition by partition.
 pub fn read_topic(bootstrap: &str, topic: &str) -> Vec<Record> {
+    let mut records = Vec::new();
+    scan_topic(bootstrap, topic, |record| records.push(record));
+    records.sort_by_key(|r| (r.partition, r.offset));
+    records
+}
+
+/// Hands every record that the topic holds now to `each`, in order within a partition. Panics when a record that
+/// must be there does not come.
+pub fn scan_topic(bootstrap: &str, topic: &str, mut each: impl FnMut(Record)) {
     let consumer = consumer(bootstrap);
     let mut ends = Vec::new();
     let mut assignment = TopicPartitionList::new();
@@ -125,23 +134,18 @@ pub fn read_topic(bootstrap: &str, topic: &str) -> Vec<Record> {
             ends.push((p, high));
         }
     }
-    let mut records = Vec::new();
-    if ends.is_empty() {
-        return records;
-    }
     consumer.assign(&assignment).expect("assigned");
     let mut last = Instant::now();
     while !ends.is_empty() {
         match consumer.poll(Duration::from_millis(50)) {
             Some(Ok(message)) => {
                 last = Instant::now();
-                // a compacted or transactional partition may end in an offset that holds no record
                 ends.retain(|&(p, high)| p != message.partition() || message.offset() + 1 < high);
-                records.push(record(&message));
+                each(record(&message));
             }
-            Some(Err(e)) if last.elapsed() > PATIENCE => panic!("{topic}: {e}"),
-            Some(Err(_)) => {}
+            Some(Err(e)) => assert!(last.elapsed() < PATIENCE, "{topic}: {e}"),
             None => {
+                // a compacted or transactional partition may end in an offset that holds no record
                 let position = consumer.position().expect("a position");
                 ends.retain(|&(p, high)| {
                     let at = position.find_partition(topic, p).map(|e| e.offset());
@@ -155,8 +159,6 @@ pub fn read_topic(bootstrap: &str, topic: &str) -> Vec<Record> {
             }
         }
     }
-    records.sort_by_key(|r| (r.partition, r.offset));
-    records
 }
 
 fn record(message: &impl Message) -> Record {

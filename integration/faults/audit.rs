@@ -1,0 +1,108 @@
+//! What must be true of the topic: nothing lost, and order within a key.
+
+use serde_json::Value;
+use std::collections::{HashMap, HashSet};
+use tapline_harness::{Sql, scan_topic};
+
+/// Every committed change, as the trigger noted it.
+pub struct History {
+    /// Row, operation, version.
+    changes: Vec<(i64, char, i64)>,
+    /// How many of them came before the marker: what the snapshot may have seen instead.
+    before: usize,
+}
+
+impl History {
+    pub fn read(sql: &Sql, marker: &str) -> History {
+        let seq: i64 = sql
+            .value(&format!("select seq from marker where name = '{marker}'"))
+            .parse()
+            .expect("it was written");
+        let rows = sql.rows("select id, op, version, seq from history order by seq");
+        let number = |cell: &Option<String>| cell.as_deref().unwrap().parse::<i64>().unwrap();
+        let changes: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                (
+                    number(&row[0]),
+                    row[1].as_deref().unwrap().chars().next().unwrap(),
+                    number(&row[2]),
+                )
+            })
+            .collect();
+        let before = rows.iter().filter(|row| number(&row[3]) <= seq).count();
+        History { changes, before }
+    }
+
+    pub fn len(&self) -> u64 {
+        self.changes.len() as u64
+    }
+}
+
+/// What the topic held.
+pub struct Audit {
+    pub records: u64,
+    /// Records whose position had been there before.
+    pub repeats: u64,
+}
+
+/// Reads the whole topic; panics at a change that is missing, or a position that falls.
+pub fn topic(bootstrap: &str, topic: &str, history: &History) -> Audit {
+    let mut audit = Audit {
+        records: 0,
+        repeats: 0,
+    };
+    let mut seen: HashSet<(i64, char, i64)> = HashSet::new();
+    // the positions of a key so far, in order: an event and its tombstone share one
+    let mut positions: HashMap<i64, Vec<i64>> = HashMap::new();
+    scan_topic(bootstrap, topic, |record| {
+        audit.records += 1;
+        let key = record.key_json();
+        let key = envelope(&key)["id"].as_i64().expect("a key");
+        let value = record.value_json();
+        if value.is_null() {
+            return; // a tombstone
+        }
+        let event = envelope(&value);
+        let (op, row) = operation(event);
+        seen.insert((key, op, row["version"].as_i64().expect("a version")));
+        let position = event["source"]["lsn"].as_i64().expect("a position");
+        let known = positions.entry(key).or_default();
+        match known.last() {
+            Some(&last) if position <= last => {
+                assert!(
+                    known.binary_search(&position).is_ok(),
+                    "{topic}-{} offset {}: key {key} falls from {last} to {position}, which is no repeat",
+                    record.partition,
+                    record.offset
+                );
+                audit.repeats += 1;
+            }
+            _ => known.push(position),
+        }
+    });
+    let missing: Vec<_> = history.changes[history.before..]
+        .iter()
+        .filter(|change| !seen.contains(*change))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "{} committed changes are not in {topic}, the first {:?}",
+        missing.len(),
+        &missing[..missing.len().min(5)]
+    );
+    audit
+}
+
+/// What JsonConverter wraps with its schema.
+pub fn envelope(json: &Value) -> &Value {
+    json.get("payload").unwrap_or(json)
+}
+
+fn operation(event: &Value) -> (char, &Value) {
+    match event["op"].as_str() {
+        Some("d") => ('d', &event["before"]),
+        Some(op) => (op.chars().next().unwrap(), &event["after"]),
+        None => panic!("no envelope: {event}"),
+    }
+}
