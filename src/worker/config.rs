@@ -19,6 +19,18 @@ pub static CONFIG: ConfigDef = ConfigDef::new(&[
     )
     .importance(Importance::High),
     ConfigKey::new(
+        "broker.listeners",
+        Kind::List,
+        "Where the embedded broker listens, `PLAINTEXT://host:port`.",
+    )
+    .default("PLAINTEXT://127.0.0.1:9092")
+    .importance(Importance::Medium),
+    ConfigKey::new(
+        "broker.advertised.listeners",
+        Kind::List,
+        "The addresses by which clients reach the embedded broker; `broker.listeners` by default.",
+    ),
+    ConfigKey::new(
         "client.dns.lookup",
         Kind::String,
         "How clients use the addresses a name resolves to.",
