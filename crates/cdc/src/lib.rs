@@ -1,1 +1,13 @@
-//! What every change source shares: envelope, topic naming, filters, heartbeat.
+//! What every change source shares: envelope, topic naming, filters, headers, heartbeat.
+//!
+//! A source decodes its database's log; what a change looks like in a topic is decided here, once, so that Postgres and
+//! MySQL can't drift apart. Nothing here does I/O or reads a clock: times and ids come in as arguments.
+
+pub mod clock;
+pub mod envelope;
+pub mod filter;
+pub mod headers;
+pub mod heartbeat;
+pub mod intern;
+pub mod java;
+pub mod naming;

@@ -14,4 +14,5 @@ pub use dial::{Attempt, Stream, attempts, dial, worth_next_attempt};
 pub use error::{Error, ServerError, SqlState};
 pub use quote::{identifier, literal, qualified};
 pub use session::{Session, connect};
-pub use settings::{Secret, Settings, SslMode};
+pub use settings::{Settings, SslMode};
+pub use tapline_api::config::Secret;

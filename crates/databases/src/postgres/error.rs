@@ -5,6 +5,7 @@ use std::io;
 
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::ErrorFields;
+use tapline_api::Kind;
 
 /// A five-character SQLSTATE.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -214,5 +215,89 @@ impl From<tokio_postgres::Error> for Error {
         }
         let detail = error.source().map(|s| format!(": {s}")).unwrap_or_default();
         Self::Protocol(format!("{error}{detail}"))
+    }
+}
+
+impl From<Error> for tapline_api::Error {
+    fn from(error: Error) -> Self {
+        let kind = match &error {
+            e if e.is_retriable() => Kind::Retriable,
+            e if e.is_config() => Kind::Config,
+            _ => Kind::Fatal,
+        };
+        let hint = match &error {
+            Error::Server(e) if e.code.as_str() == "53300" => {
+                Some("raise max_connections or max_wal_senders, or end connections that are not needed")
+            }
+            Error::Server(e) if e.code.as_str() == "28P01" => Some("check user and password"),
+            Error::Server(e) if e.code.as_str() == "28000" => {
+                Some("check pg_hba.conf, which must allow this user from this address")
+            }
+            Error::Server(e) if e.code.as_str() == "3D000" => Some("check the database's name"),
+            _ => None,
+        };
+        let class = match kind {
+            Kind::Retriable => "org.apache.kafka.connect.errors.RetriableException",
+            Kind::Config | Kind::Data => "org.apache.kafka.connect.errors.ConnectException",
+            Kind::Fatal => "io.debezium.DebeziumException",
+        };
+        let converted = tapline_api::Error::fatal(error.to_string())
+            .with_kind(kind)
+            .exception(class);
+        match hint {
+            Some(hint) => converted.hint(hint),
+            None => converted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(code: &str) -> Error {
+        ServerError {
+            severity: "FATAL".into(),
+            code: SqlState::new(code),
+            message: "no".into(),
+            detail: Some("why".into()),
+            hint: None,
+        }
+        .into()
+    }
+
+    #[test]
+    fn only_what_may_pass_by_itself_is_retried() {
+        for code in ["08006", "57P01", "57P03", "53300", "40001", "55P03", "55006"] {
+            assert_eq!(
+                tapline_api::Error::from(server(code)).kind(),
+                Kind::Retriable,
+                "{code}"
+            );
+        }
+        for code in ["28P01", "28000", "3D000", "42501"] {
+            assert_eq!(
+                tapline_api::Error::from(server(code)).kind(),
+                Kind::Config,
+                "{code}"
+            );
+        }
+        for code in ["42704", "58P01", "XX000", "nonsense"] {
+            assert_eq!(
+                tapline_api::Error::from(server(code)).kind(),
+                Kind::Fatal,
+                "{code}"
+            );
+        }
+        let lost = Error::io("x", io::ErrorKind::UnexpectedEof.into());
+        assert_eq!(tapline_api::Error::from(lost).kind(), Kind::Retriable);
+    }
+
+    #[test]
+    fn an_error_is_printed_as_message_detail_and_code() {
+        assert_eq!(
+            server("57P01").to_string(),
+            "FATAL: no\n  Detail: why (SQLSTATE 57P01)"
+        );
     }
 }

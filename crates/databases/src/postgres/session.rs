@@ -67,7 +67,7 @@ async fn log_in(settings: &Settings, stream: Stream) -> Result<Session, Error> {
         .dbname(&settings.dbname)
         .application_name(&settings.application_name);
     if let Some(password) = &settings.password {
-        config.password(password.expose());
+        config.password(password.reveal());
     }
     if !settings.parameters.is_empty() {
         config.options(options(&settings.parameters));

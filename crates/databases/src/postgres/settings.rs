@@ -1,9 +1,10 @@
 //! Where a Postgres server is and how to reach it.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+
+use tapline_api::config::Secret;
 
 /// How a connection is encrypted and what is checked of the server's certificate.
 ///
@@ -57,28 +58,6 @@ impl FromStr for SslMode {
                 ));
             }
         })
-    }
-}
-
-/// A password: never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps the clear text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The clear text, to be sent to the server and nowhere else.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("********")
     }
 }
 

@@ -74,7 +74,7 @@ fn find(haystack: &[u8], needle: &[u8]) -> bool {
 
 /// Where libpq and pgjdbc look when `sslrootcert` is not set.
 fn default_root_cert() -> Option<PathBuf> {
-    let path = PathBuf::from(std::env::var_os("HOME")?).join(".postgresql/root.crt");
+    let path = std::env::home_dir()?.join(".postgresql/root.crt");
     path.exists().then_some(path)
 }
 

@@ -138,7 +138,7 @@ mod tests {
             (s.host.as_str(), s.port, s.dbname.as_str()),
             ("db.example", 6432, "shop")
         );
-        assert_eq!((s.user.as_str(), s.password.unwrap().expose()), ("al ice", "p&w"));
+        assert_eq!((s.user.as_str(), s.password.unwrap().reveal()), ("al ice", "p&w"));
         assert_eq!(s.ssl_mode, SslMode::VerifyCa);
         assert_eq!(s.parameters, [("search_path".to_owned(), "x".to_owned())]);
     }

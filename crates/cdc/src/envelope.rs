@@ -1,0 +1,160 @@
+//! The envelope of a change: `before`, `after`, `source`, `transaction`, `op` and three times.
+//!
+//! Debezium 3.6, `io.debezium.data.Envelope`, schema version 2. Field order and optionality decide the bytes of an event
+//! and are those of recordings.
+
+use std::sync::LazyLock;
+
+use tapline_api::envelope::{AFTER, BEFORE, ENVELOPE_SUFFIX, OP, SOURCE, TRANSACTION, TS_MS, TS_NS, TS_US};
+use tapline_api::schema::SchemaBuilder;
+use tapline_api::{Schema, SchemaRef, Struct, Value};
+
+use crate::clock::Instant;
+
+/// Values of `source.snapshot`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotMarker {
+    /// Read by a snapshot, none of the below.
+    True,
+    /// The first row of all.
+    First,
+    /// The first row of a table.
+    FirstInDataCollection,
+    /// The last row of a table.
+    LastInDataCollection,
+    /// The last row of all.
+    Last,
+    /// Streamed.
+    False,
+    /// Read by an incremental snapshot.
+    Incremental,
+}
+
+impl SnapshotMarker {
+    /// As it stands in an event.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "true",
+            Self::First => "first",
+            Self::FirstInDataCollection => "first_in_data_collection",
+            Self::LastInDataCollection => "last_in_data_collection",
+            Self::Last => "last",
+            Self::False => "false",
+            Self::Incremental => "incremental",
+        }
+    }
+}
+
+/// The schema of `transaction`.
+pub static TRANSACTION_BLOCK: LazyLock<SchemaRef> = LazyLock::new(|| {
+    Schema::structure()
+        .name("event.block")
+        .version(1)
+        .optional()
+        .field("id", Schema::string().build())
+        .field("total_order", Schema::int64().build())
+        .field("data_collection_order", Schema::int64().build())
+        .build()
+});
+
+/// Starts the schema of `source` with what all connectors have: version, connector, name, ts_ms, snapshot, db, sequence,
+/// ts_us, ts_ns.
+pub fn source_schema(name: &'static str) -> SchemaBuilder {
+    let snapshot = Schema::string()
+        .optional()
+        .name("io.debezium.data.Enum")
+        .version(1)
+        .parameter(
+            "allowed",
+            "true,first,first_in_data_collection,last_in_data_collection,last,false,incremental",
+        )
+        .default("false".into());
+    Schema::structure()
+        .name(name)
+        .version(1)
+        .field("version", Schema::string().build())
+        .field("connector", Schema::string().build())
+        .field("name", Schema::string().build())
+        .field("ts_ms", Schema::int64().build())
+        .field("snapshot", snapshot.build())
+        .field("db", Schema::string().build())
+        .field("sequence", Schema::string().optional().build())
+        .field("ts_us", Schema::int64().optional().build())
+        .field("ts_ns", Schema::int64().optional().build())
+}
+
+/// The schema of a table's envelopes; `prefix` is the table's topic.
+pub fn envelope_schema(prefix: &str, row: &SchemaRef, source: &SchemaRef) -> SchemaRef {
+    let int64 = Schema::int64().optional().build();
+    Schema::structure()
+        .name(format!("{prefix}{ENVELOPE_SUFFIX}"))
+        .version(2)
+        .field(BEFORE, row.clone())
+        .field(AFTER, row.clone())
+        .field(SOURCE, source.clone())
+        .field(TRANSACTION, TRANSACTION_BLOCK.clone())
+        .field(OP, Schema::string().build())
+        .field(TS_MS, int64.clone())
+        .field(TS_US, int64.clone())
+        .field(TS_NS, int64)
+        .build()
+}
+
+/// An envelope of `schema`, without a transaction block.
+#[inline]
+pub fn envelope(
+    schema: &SchemaRef,
+    before: Value,
+    after: Value,
+    source: Value,
+    op: &'static str,
+    at: Instant,
+) -> Value {
+    let values = vec![
+        before,
+        after,
+        source,
+        Value::Null,
+        Value::from(op),
+        Value::Int64(at.millis()),
+        Value::Int64(at.micros()),
+        Value::Int64(at.nanos()),
+    ];
+    Value::Struct(Struct::new(schema.clone(), values))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fields_stand_in_the_recorded_order() {
+        let row = Schema::structure().optional().name("t.Value").build();
+        let source = source_schema("io.debezium.connector.postgresql.Source").build();
+        let schema = envelope_schema("g.fx.t", &row, &source);
+        let names: Vec<&str> = schema.fields().iter().map(|f| &**f.name()).collect();
+        assert_eq!(
+            names,
+            [
+                "before",
+                "after",
+                "source",
+                "transaction",
+                "op",
+                "ts_ms",
+                "ts_us",
+                "ts_ns"
+            ]
+        );
+        assert_eq!(
+            (schema.name().map(|n| &**n), schema.version()),
+            (Some("g.fx.t.Envelope"), Some(2))
+        );
+        let at = Instant::from_micros(7);
+        let value = envelope(&schema, Value::Null, Value::Null, Value::Null, "c", at);
+        assert_eq!(
+            value.as_struct().and_then(|s| s.get("ts_ns")),
+            Some(&Value::Int64(7000))
+        );
+    }
+}

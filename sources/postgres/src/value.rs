@@ -1,0 +1,536 @@
+//! From Postgres' text to Connect values, by a plan made once per table version.
+//!
+//! COPY rows and streamed rows have the same text, so snapshot and stream can't differ. What is plain text stays a slice
+//! of the block it came in; what must be built (decimals, bytes, formatted times) is carved from an arena, so that many
+//! values share one allocation. Dispatch is by an enum: nothing is looked up by name for a row.
+
+mod array;
+mod decimal;
+mod special;
+mod time;
+
+use std::ops::Range;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use bytestring::ByteString;
+use tapline_api::{SchemaRef, Struct, Value};
+
+use decimal::Decimal;
+use time::Fraction;
+
+/// The text is not of the form that the type's output function writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// How bytes appear (`binary.handling.mode`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum BinaryMode {
+    #[default]
+    Bytes,
+    Base64,
+    Base64UrlSafe,
+    Hex,
+}
+
+/// The unit of a date or time since its zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Millis,
+    Micros,
+    Nanos,
+    /// ISO text, UTC.
+    Iso,
+}
+
+/// How one column's text becomes a value.
+#[derive(Debug, Clone)]
+pub(crate) enum Decoder {
+    Boolean,
+    Int16,
+    Int32,
+    Int64,
+    Float32,
+    Float64,
+    /// Text as it is: `text`, `varchar`, `json`, `uuid`, enums, network addresses, ranges, …
+    Text,
+    Bytes(BinaryMode),
+    /// `numeric(p,s)`, precise.
+    Decimal {
+        scale: u32,
+    },
+    /// `numeric`, precise: VariableScaleDecimal.
+    VariableDecimal(SchemaRef),
+    /// `numeric` as text, in `BigDecimal.toPlainString`'s form.
+    DecimalText {
+        scale: Option<u32>,
+    },
+    /// `money`.
+    Money {
+        scale: u32,
+    },
+    MoneyText,
+    MoneyDouble,
+    /// Days.
+    Date,
+    DateIso,
+    Time(Unit),
+    /// `time` within an array: pgjdbc has cut it to milliseconds when Debezium sees it.
+    TimeInArray(Unit),
+    TimeUtc,
+    Timestamp(Unit),
+    TimestampUtc {
+        digits: usize,
+    },
+    /// Microseconds, a month being 30.4375 days.
+    Interval,
+    IntervalIso,
+    /// `bit(1)`.
+    Bit,
+    Bits,
+    Point(SchemaRef),
+    HstoreJson,
+    HstoreMap,
+    Array {
+        element: Box<Decoder>,
+        nullable: bool,
+    },
+}
+
+/// Where a value's text lies.
+#[derive(Debug, Clone)]
+pub(crate) struct Text<'a> {
+    pub(crate) block: &'a Bytes,
+    pub(crate) range: Range<usize>,
+}
+
+impl<'a> Text<'a> {
+    /// A text that is a block of its own.
+    pub(crate) fn whole(block: &'a Bytes) -> Self {
+        Self {
+            block,
+            range: 0..block.len(),
+        }
+    }
+
+    fn bytes(&self) -> &'a [u8] {
+        self.block.get(self.range.clone()).unwrap_or_default()
+    }
+
+    fn str(&self) -> Result<&'a str, Malformed> {
+        std::str::from_utf8(self.bytes()).map_err(|_| Malformed)
+    }
+
+    fn shared(&self) -> Result<ByteString, Malformed> {
+        if self.range.end > self.block.len() {
+            return Err(Malformed);
+        }
+        ByteString::try_from(self.block.slice(self.range.clone())).map_err(|_| Malformed)
+    }
+}
+
+impl Decoder {
+    /// Decodes one value that is not null. `arena` is where new bytes are written and split off.
+    #[inline]
+    pub(crate) fn decode(&self, text: &Text<'_>, arena: &mut BytesMut) -> Result<Value, Malformed> {
+        match self {
+            Self::Text => Ok(Value::String(text.shared()?)),
+            Self::Int32 => Ok(Value::Int32(
+                i32::try_from(integer(text.bytes())?).map_err(|_| Malformed)?,
+            )),
+            Self::Int64 => Ok(Value::Int64(integer(text.bytes())?)),
+            Self::Int16 => Ok(Value::Int16(
+                i16::try_from(integer(text.bytes())?).map_err(|_| Malformed)?,
+            )),
+            Self::Boolean => match text.bytes() {
+                b"t" | b"true" => Ok(Value::Boolean(true)),
+                b"f" | b"false" => Ok(Value::Boolean(false)),
+                _ => Err(Malformed),
+            },
+            Self::Float32 => text.str()?.parse().map(Value::Float32).map_err(|_| Malformed),
+            Self::Float64 => text.str()?.parse().map(Value::Float64).map_err(|_| Malformed),
+            Self::Decimal { scale } => precise(text.bytes(), *scale, arena),
+            Self::Timestamp(unit) => Ok(instant(time::timestamp(text.bytes())?, *unit)),
+            Self::TimestampUtc { digits } => timestamp_utc(text, *digits),
+            _ => self.decode_rare(text, arena),
+        }
+    }
+
+    /// Kept apart, so that the common types stay small enough to be inlined.
+    fn decode_rare(&self, text: &Text<'_>, arena: &mut BytesMut) -> Result<Value, Malformed> {
+        let bytes = text.bytes();
+        match self {
+            Self::Bytes(mode) => binary(bytes, *mode, arena),
+            Self::VariableDecimal(schema) => {
+                if decimal::is_special(bytes) {
+                    return Ok(Value::Null);
+                }
+                let number = Decimal::parse(bytes)?.stripped();
+                number.write(arena);
+                let scale = Value::Int32(i32::try_from(number.scale()).map_err(|_| Malformed)?);
+                let unscaled = Value::Bytes(arena.split().freeze());
+                Ok(Value::Struct(Struct::new(schema.clone(), vec![scale, unscaled])))
+            }
+            Self::DecimalText { scale } => Ok(decimal_text(text, *scale)?),
+            Self::Money { scale } => precise(&special::money(bytes), *scale, arena),
+            Self::MoneyText => Ok(Decimal::parse(&special::money(bytes))?.to_plain_string().into()),
+            Self::MoneyDouble => {
+                let plain = special::money(bytes);
+                let text = std::str::from_utf8(&plain).map_err(|_| Malformed)?;
+                text.parse().map(Value::Float64).map_err(|_| Malformed)
+            }
+            Self::Date => Ok(Value::Int32(time::date(bytes)?)),
+            Self::DateIso => {
+                let mut out = String::with_capacity(11);
+                time::write_date(&mut out, time::date(bytes)?.into());
+                out.push('Z');
+                Ok(out.into())
+            }
+            Self::Time(unit) => Ok(time_of_day(time::time(bytes)?, *unit)),
+            Self::TimeInArray(unit) => Ok(time_of_day(time::time(bytes)? / 1000 * 1000, *unit)),
+            Self::TimeUtc => Ok(time_of_day(time::time_utc(bytes)?, Unit::Iso)),
+            Self::Interval => Ok(Value::Int64(time::Interval::parse(bytes)?.micros())),
+            Self::IntervalIso => Ok(time::Interval::parse(bytes)?.to_iso().into()),
+            Self::Bit => match bytes {
+                b"1" | b"0" => Ok(Value::Boolean(bytes == b"1")),
+                _ => Err(Malformed),
+            },
+            Self::Bits => {
+                special::bits(bytes, arena)?;
+                Ok(Value::Bytes(arena.split().freeze()))
+            }
+            Self::Point(schema) => {
+                let (x, y) = special::point(bytes)?;
+                special::write_wkb_point(arena, x, y);
+                let wkb = Value::Bytes(arena.split().freeze());
+                let values = vec![Value::Float64(x), Value::Float64(y), wkb, Value::Null];
+                Ok(Value::Struct(Struct::new(schema.clone(), values)))
+            }
+            Self::HstoreJson => Ok(special::hstore_json(special::hstore(text.str()?)?).into()),
+            Self::HstoreMap => {
+                let pairs = special::hstore(text.str()?)?;
+                let entry = |(key, value): (String, Option<String>)| {
+                    (Value::from(key), value.map_or(Value::Null, Value::from))
+                };
+                Ok(Value::Map(pairs.into_iter().map(entry).collect()))
+            }
+            Self::Array { element, nullable } => array(bytes, element, *nullable, arena),
+            // The others are in `decode`.
+            _ => Err(Malformed),
+        }
+    }
+}
+
+/// Whole numbers as Postgres writes them: no blanks, no plus.
+#[inline]
+fn integer(text: &[u8]) -> Result<i64, Malformed> {
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    // Nineteen digits may not fit; the last is checked.
+    if digits.is_empty() || digits.len() > 19 {
+        return Err(Malformed);
+    }
+    let mut value: u64 = 0;
+    for digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return Err(Malformed);
+        }
+        value = value * 10 + u64::from(digit);
+    }
+    if negative {
+        0i64.checked_sub_unsigned(value).ok_or(Malformed)
+    } else {
+        i64::try_from(value).map_err(|_| Malformed)
+    }
+}
+
+fn precise(text: &[u8], scale: u32, arena: &mut BytesMut) -> Result<Value, Malformed> {
+    if decimal::is_special(text) {
+        return Ok(Value::Null);
+    }
+    Decimal::parse(text)?.with_scale(scale)?.write(arena);
+    Ok(Value::Bytes(arena.split().freeze()))
+}
+
+fn decimal_text(text: &Text<'_>, scale: Option<u32>) -> Result<Value, Malformed> {
+    Ok(match text.bytes() {
+        // The names of Debezium's SpecialValueDecimal.
+        b"NaN" => "NAN".into(),
+        b"Infinity" => "POSITIVE_INFINITY".into(),
+        b"-Infinity" => "NEGATIVE_INFINITY".into(),
+        bytes => {
+            let number = Decimal::parse(bytes)?;
+            match scale {
+                Some(scale) if scale != number.scale() => number.with_scale(scale)?.to_plain_string().into(),
+                _ => Value::String(text.shared()?),
+            }
+        }
+    })
+}
+
+fn time_of_day(micros: i64, unit: Unit) -> Value {
+    match unit {
+        Unit::Millis => Value::Int32(i32::try_from(micros / 1000).unwrap_or(i32::MAX)),
+        Unit::Micros => Value::Int64(micros),
+        Unit::Nanos => Value::Int64(micros.saturating_mul(1000)),
+        Unit::Iso => {
+            let mut out = String::with_capacity(16);
+            // Java's clock has no 24:00.
+            time::write_time(
+                &mut out,
+                micros.rem_euclid(time::MICROS_PER_DAY),
+                Fraction::Shortest,
+            );
+            out.push('Z');
+            out.into()
+        }
+    }
+}
+
+fn instant(micros: i64, unit: Unit) -> Value {
+    match unit {
+        Unit::Millis => Value::Int64(micros.div_euclid(1000)),
+        Unit::Micros => Value::Int64(micros),
+        Unit::Nanos => Value::Int64(micros.saturating_mul(1000)),
+        Unit::Iso => {
+            let mut out = String::with_capacity(28);
+            time::write_timestamp(&mut out, micros, Fraction::Shortest);
+            out.into()
+        }
+    }
+}
+
+fn timestamp_utc(text: &Text<'_>, digits: usize) -> Result<Value, Malformed> {
+    let bytes = text.bytes();
+    if matches!(bytes, b"infinity" | b"-infinity") {
+        return Ok(Value::String(text.shared()?));
+    }
+    let mut out = String::with_capacity(28);
+    time::write_timestamp(&mut out, time::timestamp(bytes)?, Fraction::Digits(digits));
+    Ok(out.into())
+}
+
+/// `\xdeadbeef`.
+fn binary(text: &[u8], mode: BinaryMode, arena: &mut BytesMut) -> Result<Value, Malformed> {
+    let digits = text.strip_prefix(b"\\x").ok_or(Malformed)?;
+    if mode == BinaryMode::Hex {
+        let digits = Bytes::copy_from_slice(digits);
+        return Ok(Value::String(
+            ByteString::try_from(digits).map_err(|_| Malformed)?,
+        ));
+    }
+    arena.reserve(digits.len() / 2);
+    let (pairs, rest) = digits.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(Malformed);
+    }
+    for [high, low] in pairs {
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Ok(byte - b'0'),
+            b'a'..=b'f' => Ok(byte - b'a' + 10),
+            b'A'..=b'F' => Ok(byte - b'A' + 10),
+            _ => Err(Malformed),
+        };
+        match (digit(*high), digit(*low)) {
+            (Ok(high), Ok(low)) => arena.put_u8(high << 4 | low),
+            _ => {
+                arena.clear();
+                return Err(Malformed);
+            }
+        }
+    }
+    let bytes = arena.split().freeze();
+    Ok(match mode {
+        BinaryMode::Base64 => base64(&bytes, b'+', b'/').into(),
+        BinaryMode::Base64UrlSafe => base64(&bytes, b'-', b'_').into(),
+        _ => Value::Bytes(bytes),
+    })
+}
+
+/// Base64 with padding, as both of Java's encoders write it.
+fn base64(bytes: &[u8], plus: u8, slash: u8) -> String {
+    let letter = |sextet: u32| {
+        char::from(match u8::try_from(sextet & 63).unwrap_or(0) {
+            n @ 0..=25 => b'A' + n,
+            n @ 26..=51 => b'a' + n - 26,
+            n @ 52..=61 => b'0' + n - 52,
+            62 => plus,
+            _ => slash,
+        })
+    };
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
+        let group = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for index in 0..4 {
+            let padding = index > chunk.len();
+            out.push(if padding {
+                '='
+            } else {
+                letter(group >> (18 - 6 * index))
+            });
+        }
+    }
+    out
+}
+
+/// An array of the elements' values. More than one dimension becomes null, and so does an array with a null in it whose
+/// element schema knows none: that is what Debezium's schema leaves.
+fn array(text: &[u8], element: &Decoder, nullable: bool, arena: &mut BytesMut) -> Result<Value, Malformed> {
+    let Some(elements) = array::elements(text)? else {
+        return Ok(Value::Null);
+    };
+    let mut values = Vec::with_capacity(elements.len());
+    for item in elements {
+        match item {
+            None if nullable => values.push(Value::Null),
+            None => return Ok(Value::Null),
+            Some(item) => {
+                let item = Bytes::from(item);
+                values.push(element.decode(&Text::whole(&item), arena)?);
+            }
+        }
+    }
+    Ok(Value::Array(values))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decode(decoder: &Decoder, text: &str) -> Result<Value, Malformed> {
+        decoder.decode(
+            &Text::whole(&Bytes::copy_from_slice(text.as_bytes())),
+            &mut BytesMut::new(),
+        )
+    }
+
+    fn bytes(value: &[u8]) -> Result<Value, Malformed> {
+        Ok(Value::Bytes(Bytes::copy_from_slice(value)))
+    }
+
+    #[test]
+    fn integers_keep_within_their_type() {
+        assert_eq!(decode(&Decoder::Int16, "-32768"), Ok(Value::Int16(-32_768)));
+        assert_eq!(decode(&Decoder::Int16, "32768"), Err(Malformed));
+        assert_eq!(
+            decode(&Decoder::Int64, "-9223372036854775808"),
+            Ok(Value::Int64(i64::MIN))
+        );
+        assert_eq!(decode(&Decoder::Int64, "9223372036854775808"), Err(Malformed));
+        assert_eq!(decode(&Decoder::Int64, ""), Err(Malformed));
+        assert_eq!(decode(&Decoder::Int64, "1e3"), Err(Malformed));
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_null_or_named() {
+        assert_eq!(decode(&Decoder::Decimal { scale: 2 }, "NaN"), Ok(Value::Null));
+        assert_eq!(
+            decode(&Decoder::DecimalText { scale: None }, "NaN"),
+            Ok("NAN".into())
+        );
+        let Ok(Value::Float64(nan)) = decode(&Decoder::Float64, "NaN") else {
+            panic!()
+        };
+        assert!(nan.is_nan());
+        assert_eq!(
+            decode(&Decoder::Float32, "-Infinity"),
+            Ok(Value::Float32(f32::NEG_INFINITY))
+        );
+    }
+
+    #[test]
+    fn bytes_come_in_four_forms() {
+        let mode = |mode| decode(&Decoder::Bytes(mode), "\\xfbff00");
+        assert_eq!(mode(BinaryMode::Bytes), bytes(&[0xFB, 0xFF, 0]));
+        assert_eq!(mode(BinaryMode::Base64), Ok("+/8A".into()));
+        assert_eq!(mode(BinaryMode::Base64UrlSafe), Ok("-_8A".into()));
+        assert_eq!(mode(BinaryMode::Hex), Ok("fbff00".into()));
+        assert_eq!(
+            decode(&Decoder::Bytes(BinaryMode::Base64), "\\xfb"),
+            Ok("+w==".into())
+        );
+        assert_eq!(decode(&Decoder::Bytes(BinaryMode::Bytes), "\\x0"), Err(Malformed));
+        assert_eq!(decode(&Decoder::Bytes(BinaryMode::Bytes), "abc"), Err(Malformed));
+    }
+
+    #[test]
+    fn times_come_in_the_configured_unit() {
+        let at = "2024-02-29 12:34:56.789012";
+        assert_eq!(
+            decode(&Decoder::Timestamp(Unit::Millis), at),
+            Ok(Value::Int64(1_709_210_096_789))
+        );
+        assert_eq!(
+            decode(&Decoder::Timestamp(Unit::Millis), "1969-12-31 23:59:59.999"),
+            Ok(Value::Int64(-1))
+        );
+        assert_eq!(
+            decode(&Decoder::Timestamp(Unit::Iso), at),
+            Ok("2024-02-29T12:34:56.789012Z".into())
+        );
+        let zoned = Decoder::TimestampUtc { digits: 3 };
+        assert_eq!(
+            decode(&zoned, "2024-02-29 12:34:56.7+00"),
+            Ok("2024-02-29T12:34:56.700Z".into())
+        );
+        assert_eq!(decode(&zoned, "-infinity"), Ok("-infinity".into()));
+        assert_eq!(
+            decode(&Decoder::Time(Unit::Iso), "24:00:00"),
+            Ok("00:00:00Z".into())
+        );
+        assert_eq!(
+            decode(&Decoder::Time(Unit::Millis), "24:00:00"),
+            Ok(Value::Int32(86_400_000))
+        );
+        assert_eq!(
+            decode(&Decoder::TimeUtc, "12:34:56.789012+02"),
+            Ok("10:34:56.789012Z".into())
+        );
+        assert_eq!(
+            decode(&Decoder::DateIso, "10000-01-01"),
+            Ok("+10000-01-01Z".into())
+        );
+    }
+
+    #[test]
+    fn an_array_with_a_null_that_its_schema_forbids_is_null() {
+        let of = |nullable| Decoder::Array {
+            element: Box::new(Decoder::Int32),
+            nullable,
+        };
+        assert_eq!(
+            decode(&of(true), "{NULL,1}"),
+            Ok(Value::Array(vec![Value::Null, Value::Int32(1)]))
+        );
+        assert_eq!(decode(&of(false), "{NULL,1}"), Ok(Value::Null));
+        assert_eq!(decode(&of(true), "{{1}}"), Ok(Value::Null));
+    }
+
+    proptest! {
+        #[test]
+        fn every_integer_reads_back(number in any::<i64>()) {
+            prop_assert_eq!(decode(&Decoder::Int64, &number.to_string()), Ok(Value::Int64(number)));
+        }
+
+        #[test]
+        fn no_text_makes_any_decoder_panic(text in ".{0,30}") {
+            let schema = tapline_api::Schema::structure().build();
+            for decoder in [
+                Decoder::Boolean, Decoder::Int16, Decoder::Int32, Decoder::Int64, Decoder::Float32, Decoder::Float64,
+                Decoder::Text, Decoder::Bytes(BinaryMode::Bytes), Decoder::Decimal { scale: 5 },
+                Decoder::VariableDecimal(schema.clone()), Decoder::DecimalText { scale: Some(2) },
+                Decoder::Money { scale: 2 }, Decoder::MoneyText, Decoder::MoneyDouble, Decoder::Date,
+                Decoder::DateIso, Decoder::Time(Unit::Iso), Decoder::TimeUtc, Decoder::Timestamp(Unit::Iso),
+                Decoder::TimestampUtc { digits: 6 }, Decoder::Interval, Decoder::IntervalIso, Decoder::Bit,
+                Decoder::Bits, Decoder::Point(schema), Decoder::HstoreJson, Decoder::HstoreMap,
+                Decoder::Array { element: Box::new(Decoder::Text), nullable: true },
+            ] {
+                let _ = decode(&decoder, &text);
+            }
+        }
+    }
+}

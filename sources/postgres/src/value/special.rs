@@ -1,0 +1,131 @@
+//! Types with a form of their own: bit strings, money, points, hstore.
+
+use bytes::{BufMut, BytesMut};
+
+use super::Malformed;
+
+/// A bit string as little-endian bytes without zeros at the end (`BitSet.toByteArray`).
+pub(super) fn bits(text: &[u8], out: &mut BytesMut) -> Result<(), Malformed> {
+    let start = out.len();
+    for eight in text.rchunks(8) {
+        let mut byte = 0;
+        for digit in eight {
+            byte = byte << 1
+                | match digit {
+                    b'0' => 0,
+                    b'1' => 1,
+                    _ => return Err(Malformed),
+                };
+        }
+        out.put_u8(byte);
+    }
+    while out.len() > start && out.last() == Some(&0) {
+        out.truncate(out.len() - 1);
+    }
+    Ok(())
+}
+
+/// `-$1,234.56`, as `lc_monetary=C` prints it, to `-1234.56`.
+pub(super) fn money(text: &[u8]) -> Vec<u8> {
+    text.iter()
+        .copied()
+        .filter(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'.'))
+        .collect()
+}
+
+/// `(1.5,-2.5)`.
+pub(super) fn point(text: &[u8]) -> Result<(f64, f64), Malformed> {
+    let text = std::str::from_utf8(text).map_err(|_| Malformed)?;
+    let inner = text
+        .strip_prefix('(')
+        .and_then(|t| t.strip_suffix(')'))
+        .ok_or(Malformed)?;
+    let (x, y) = inner.split_once(',').ok_or(Malformed)?;
+    let number = |text: &str| text.parse::<f64>().map_err(|_| Malformed);
+    Ok((number(x)?, number(y)?))
+}
+
+/// A point as well-known binary, little-endian.
+pub(super) fn write_wkb_point(out: &mut BytesMut, x: f64, y: f64) {
+    out.put_u8(1);
+    out.put_u32_le(1);
+    out.put_f64_le(x);
+    out.put_f64_le(y);
+}
+
+/// `"a"=>"1", "b"=>NULL` as pairs in order.
+pub(super) fn hstore(text: &str) -> Result<Vec<(String, Option<String>)>, Malformed> {
+    let mut chars = text.chars().peekable();
+    let mut pairs = Vec::new();
+    let quoted = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| -> Result<String, Malformed> {
+        let mut out = String::new();
+        loop {
+            match chars.next().ok_or(Malformed)? {
+                '"' => return Ok(out),
+                '\\' => out.push(chars.next().ok_or(Malformed)?),
+                c => out.push(c),
+            }
+        }
+    };
+    loop {
+        while chars.next_if(|c| *c == ' ' || *c == ',').is_some() {}
+        match chars.next() {
+            None => return Ok(pairs),
+            Some('"') => {}
+            Some(_) => return Err(Malformed),
+        }
+        let key = quoted(&mut chars)?;
+        if (chars.next(), chars.next()) != (Some('='), Some('>')) {
+            return Err(Malformed);
+        }
+        let value = match chars.next() {
+            Some('"') => Some(quoted(&mut chars)?),
+            Some('N') if (chars.next(), chars.next(), chars.next()) == (Some('U'), Some('L'), Some('L')) => {
+                None
+            }
+            _ => return Err(Malformed),
+        };
+        pairs.push((key, value));
+    }
+}
+
+/// Pairs as a JSON object, in order.
+pub(super) fn hstore_json(pairs: Vec<(String, Option<String>)>) -> String {
+    let object: serde_json::Map<String, serde_json::Value> = pairs
+        .into_iter()
+        .map(|(key, value)| (key, value.into()))
+        .collect();
+    serde_json::Value::Object(object).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_are_those_that_debezium_recorded() {
+        let read = |text: &str| {
+            let mut out = BytesMut::new();
+            bits(text.as_bytes(), &mut out).unwrap();
+            out.to_vec()
+        };
+        assert_eq!(read("101"), [5]);
+        assert_eq!(read("11110000111"), [0x87, 0x07]);
+        assert_eq!(read("00000000"), Vec::<u8>::new());
+        assert_eq!(
+            read(&format!("1{}1", "0".repeat(68))),
+            [1, 0, 0, 0, 0, 0, 0, 0, 0x20]
+        );
+    }
+
+    #[test]
+    fn money_and_points_and_hstores_are_read() {
+        assert_eq!(money(b"-$92,233,720.08"), b"-92233720.08");
+        assert_eq!(point(b"(1.5,-2.5)"), Ok((1.5, -2.5)));
+        assert!(point(b"1,2").is_err());
+        let pairs = hstore(r#""a"=>"1", "b c"=>"x \"y", "n"=>NULL"#).unwrap();
+        assert_eq!(hstore_json(pairs), r#"{"a":"1","b c":"x \"y","n":null}"#);
+        assert!(hstore("a=>1").is_err());
+        assert_eq!(hstore("").unwrap(), []);
+    }
+}
