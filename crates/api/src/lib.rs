@@ -13,7 +13,9 @@
 //! | [`convert`], [`transform`] | converters, transformations, predicates |
 //! | [`topic_log`] | a topic as a log: schema history, signals, notifications |
 //! | [`error`], [`metrics`], [`envelope`], [`pattern`] | kinds of failure, figures, Debezium's names, Java's regular expressions |
+//! | [`cache`] | what is derived from a schema, kept by its identity |
 
+pub mod cache;
 pub mod config;
 pub mod connector;
 pub mod convert;

@@ -211,11 +211,12 @@ impl ConfigKey {
         self
     }
 
-    /// The value for what the user wrote, with what there is to say against it.
-    fn evaluate(&self, config: &Config) -> (ConfigValue, Vec<String>) {
+    /// The value for what the user wrote under `full` (the name behind a prefix), with what there is to say
+    /// against it. As in Kafka, a check of its own knows the name without the prefix.
+    fn evaluate(&self, full: &str, config: &Config) -> (ConfigValue, Vec<String>) {
         let mut errors = Vec::new();
-        let given = if config.contains(self.name) {
-            Some(config.get(self.name))
+        let given = if config.contains(full) {
+            Some(config.get(full))
         } else {
             None
         };
@@ -225,8 +226,7 @@ impl ConfigKey {
             (None, Default::Null) => None,
             (None, Default::Required) => {
                 errors.push(format!(
-                    "Missing required configuration \"{}\" which has no default value.",
-                    self.name
+                    "Missing required configuration \"{full}\" which has no default value."
                 ));
                 // As in Kafka, the check still sees the missing value, but only where a value was given.
                 return (ConfigValue::Null, errors);
@@ -242,8 +242,7 @@ impl ConfigKey {
                     text.unwrap_or_default()
                 };
                 errors.push(format!(
-                    "Invalid value {shown} for configuration {}: {what}",
-                    self.name
+                    "Invalid value {shown} for configuration {full}: {what}"
                 ));
                 ConfigValue::Null
             }
@@ -308,7 +307,7 @@ impl ConfigDef {
     pub fn parse(&self, config: &Config) -> Result<Parsed> {
         let mut values = HashMap::with_capacity(self.keys.len());
         for key in self.keys {
-            let (value, errors) = key.evaluate(config);
+            let (value, errors) = key.evaluate(key.name, config);
             if let Some(first) = errors.into_iter().next() {
                 return Err(Error::config(first));
             }
@@ -319,17 +318,24 @@ impl ConfigDef {
 
     /// Every option with its value and all findings, in the order of declaration.
     pub fn validate(&self, config: &Config) -> Vec<ConfigInfo> {
+        self.validate_under("", config)
+    }
+
+    /// As [`validate`](Self::validate), for options that stand in `config` under a prefix (`ConfigDef.embed`).
+    pub fn validate_under(&self, prefix: &str, config: &Config) -> Vec<ConfigInfo> {
+        let own = (!prefix.is_empty()).then(|| config.prefixed(prefix));
         self.keys
             .iter()
             .map(|key| {
-                let (value, errors) = key.evaluate(config);
+                let name = format!("{prefix}{}", key.name);
+                let (value, errors) = key.evaluate(&name, config);
                 ConfigInfo {
                     key: *key,
-                    name: key.name.to_owned(),
+                    name,
                     value: value.display(),
                     recommended: key
                         .recommend
-                        .map(|recommend| recommend(config))
+                        .map(|recommend| recommend(own.as_ref().unwrap_or(config)))
                         .unwrap_or_default(),
                     errors,
                     visible: true,
@@ -377,6 +383,21 @@ mod tests {
         );
         assert_eq!(
             errors(&[("topic", "t"), ("host", "h"), ("tasks.max", "0")]),
+            ["Invalid value 0 for configuration tasks.max: Value must be at least 1"]
+        );
+    }
+
+    #[test]
+    fn under_a_prefix_only_checks_know_the_bare_name() {
+        let config = Config::from_iter([("a.tasks.max", "0"), ("tasks.max", "2")]);
+        let infos = DEF.validate_under("a.", &config);
+        assert_eq!(infos[1].name, "a.tasks.max");
+        assert_eq!(
+            infos[0].errors,
+            ["Missing required configuration \"a.topic\" which has no default value."]
+        );
+        assert_eq!(
+            infos[1].errors,
             ["Invalid value 0 for configuration tasks.max: Value must be at least 1"]
         );
     }

@@ -1,0 +1,180 @@
+//! Whole messages: a payload alone, or an object of schema and payload.
+//!
+//! A topic's messages begin with the same bytes, `{"schema":<…>,"payload":`, as long as its table does not change. They
+//! are remembered together with the plan made from them, so that a message costs one comparison and its payload.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use tapline_api::{Error, Result as ApiResult, SchemaRef, Value};
+
+use super::Options;
+use super::decode::{Node, read_schemaless};
+use super::fault::{Fault, data, syntax};
+use super::reader::{Reader, Token};
+use super::schema;
+
+const ENVELOPE: &str = "JsonConverter with schemas.enable requires \"schema\" and \"payload\" fields and may not contain \
+                        additional fields. If you are trying to deserialize plain JSON data, set schemas.enable=false in \
+                        your converter configuration.";
+
+/// How many remembered beginnings are compared before the schema's text is looked up.
+const COMPARED: usize = 16;
+
+/// A schema with the plan to read by.
+struct Known {
+    /// `{"schema":<…>,"payload":`, as it lay there.
+    beginning: Box<[u8]>,
+    schema: SchemaRef,
+    root: Node,
+}
+
+/// Reads messages, remembering schemas.
+pub(super) struct Messages {
+    options: Options,
+    limit: usize,
+    known: Vec<Known>,
+    /// By the text of the schema alone.
+    by_text: HashMap<Box<str>, usize>,
+    last: usize,
+    /// From `schema.content`.
+    fixed: Option<(SchemaRef, Node)>,
+}
+
+impl Messages {
+    pub(super) fn new(options: Options, limit: usize, content: Option<&str>) -> ApiResult<Self> {
+        let mut fixed = None;
+        if let Some(content) = content {
+            let text = ByteString::from(content);
+            let parsed = schema::parse(&mut Reader::new(&text), options)
+                .and_then(|(schema, _)| {
+                    let schema = schema.ok_or_else(|| data("Schema must contain 'type' field"))?;
+                    let root = Node::compile(&schema, options)?;
+                    Ok((schema, root))
+                })
+                .map_err(|fault| {
+                    Error::config(
+                        "Invalid value for configuration schema.content: it is no schema as JsonConverter writes them",
+                    )
+                    .cause(fault.into_error(""))
+                })?;
+            fixed = Some(parsed);
+        }
+        Ok(Self {
+            options,
+            limit: limit.max(1),
+            known: Vec::new(),
+            by_text: HashMap::new(),
+            last: 0,
+            fixed,
+        })
+    }
+
+    pub(super) fn read(&mut self, bytes: Bytes) -> Result<(Option<SchemaRef>, Value), Fault> {
+        let text = match ByteString::try_from(bytes) {
+            Ok(text) => text,
+            Err(_) => return Err(syntax("Invalid UTF-8", 0)),
+        };
+        let mut reader = Reader::new(&text);
+        if !self.options.schemas {
+            // As Jackson's `MissingNode`.
+            if reader.at_end() {
+                return Ok((None, Value::Null));
+            }
+            return Ok((None, read_schemaless(&mut reader)?));
+        }
+        if let Some((schema, root)) = &self.fixed {
+            return Ok((Some(schema.clone()), root.read(&mut reader)?));
+        }
+        if let Some(known) = self.recognize(&text) {
+            reader.seek(known.beginning.len());
+            let value = known.root.read(&mut reader)?;
+            let schema = known.schema.clone();
+            if reader.take(b"}") {
+                return Ok((Some(schema), value));
+            }
+            reader = Reader::new(&text);
+        }
+        self.read_envelope(reader)
+    }
+
+    /// The remembered schema whose bytes the message begins with.
+    fn recognize(&mut self, text: &ByteString) -> Option<&Known> {
+        let bytes = text.as_bytes();
+        let begins = |known: &Known| bytes.starts_with(&known.beginning);
+        if !self.known.get(self.last).is_some_and(begins) {
+            self.last = self.known.iter().take(COMPARED).position(begins)?;
+        }
+        self.known.get(self.last)
+    }
+
+    /// Any message: members in either order, white space, a schema not seen before.
+    #[cold]
+    fn read_envelope(&mut self, mut reader: Reader<'_>) -> Result<(Option<SchemaRef>, Value), Fault> {
+        if reader.at_end() || reader.peek()? != Token::Object {
+            // It must be JSON before it can be the wrong JSON.
+            if !reader.at_end() {
+                reader.skip()?;
+            }
+            return Err(data(ENVELOPE));
+        }
+        let (mut schema, mut payload, mut members) = (None, None, 0);
+        let mut more = reader.enter_object()?;
+        while more {
+            let name = reader.name()?;
+            let start = reader.position();
+            reader.skip()?;
+            match name.as_str() {
+                "schema" => members += usize::from(schema.replace((start, reader.position())).is_none()),
+                "payload" => members += usize::from(payload.replace(start).is_none()),
+                _ => members += 1,
+            }
+            more = reader.more_members()?;
+        }
+        let (Some((from, to)), Some(payload), 2) = (schema, payload, members) else {
+            return Err(data(ENVELOPE));
+        };
+        let text = reader.between(from, to);
+        if text == "null" {
+            reader.seek(payload);
+            return Ok((None, read_schemaless(&mut reader)?));
+        }
+        let index = match self.by_text.get(text) {
+            Some(index) => *index,
+            None => {
+                reader.seek(from);
+                let (schema, _) = schema::parse(&mut reader, self.options)?;
+                let schema = schema.ok_or_else(|| data("Schema must contain 'type' field"))?;
+                self.remember(schema, text, reader.between(0, payload))?
+            }
+        };
+        self.last = index;
+        reader.seek(payload);
+        match self.known.get(index) {
+            Some(known) => Ok((Some(known.schema.clone()), known.root.read(&mut reader)?)),
+            None => Err(data("Schema must contain 'type' field")),
+        }
+    }
+
+    fn remember(&mut self, schema: SchemaRef, text: &str, beginning: &str) -> Result<usize, Fault> {
+        let root = Node::compile(&schema, self.options)?;
+        if self.known.len() >= self.limit {
+            self.known.clear();
+            self.by_text.clear();
+        }
+        // With the payload first there is no beginning to know it by; such messages are found by the schema's text.
+        let ends = beginning.trim_end().strip_suffix(':').map(str::trim_end);
+        let beginning = match ends {
+            Some(ends) if ends.ends_with("\"payload\"") && beginning.contains(text) => beginning.as_bytes(),
+            _ => b"\0",
+        };
+        self.known.push(Known {
+            beginning: Box::from(beginning),
+            schema,
+            root,
+        });
+        self.by_text.insert(Box::from(text), self.known.len() - 1);
+        Ok(self.known.len() - 1)
+    }
+}
