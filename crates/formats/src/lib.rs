@@ -2,7 +2,7 @@
 
 mod java;
 pub mod json;
-mod number;
+pub mod number;
 
 use tapline_api::KAFKA_VERSION;
 use tapline_api::config::{Config, ConfigKey, Kind, Validator};

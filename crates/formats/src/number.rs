@@ -7,12 +7,12 @@ use bytes::BytesMut;
 use num_bigint::{BigInt, Sign};
 
 /// Appends an integer.
-pub(crate) fn push_integer(out: &mut BytesMut, number: impl itoa::Integer) {
+pub fn push_integer(out: &mut BytesMut, number: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// Appends a double as `Double.toString` prints it, `NaN` and `-Infinity` included.
-pub(crate) fn push_double(out: &mut BytesMut, number: f64) {
+pub fn push_double(out: &mut BytesMut, number: f64) {
     if !number.is_finite() {
         return out.extend_from_slice(not_finite(number.is_nan(), number < 0.0).as_bytes());
     }
@@ -30,7 +30,7 @@ pub(crate) fn push_double(out: &mut BytesMut, number: f64) {
 }
 
 /// Appends a float as `Float.toString` prints it.
-pub(crate) fn push_float(out: &mut BytesMut, number: f32) {
+pub fn push_float(out: &mut BytesMut, number: f32) {
     if !number.is_finite() {
         return out.extend_from_slice(not_finite(number.is_nan(), number < 0.0).as_bytes());
     }
@@ -125,7 +125,7 @@ impl Digits {
 
 /// Appends a Decimal, given as its unscaled value (big-endian two's complement) and scale, as
 /// `BigDecimal.toString` prints it: plain, unless the scale is negative or the number is below 1e-6.
-pub(crate) fn push_decimal(out: &mut BytesMut, unscaled: &[u8], scale: i32) {
+pub fn push_decimal(out: &mut BytesMut, unscaled: &[u8], scale: i32) {
     let mut small = itoa::Buffer::new();
     let big;
     let text = match small_unscaled(unscaled) {

@@ -3,40 +3,41 @@
 //! Two differences: bytes, which Java prints as an address (`[B@5e91993f`), are base64 here; and a schemaless map
 //! keeps its order, where Java's `HashMap` follows hash codes.
 
-use std::io::Write;
+use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use num_bigint::BigInt;
+use bytes::{BufMut, BytesMut};
 use tapline_api::schema::logical;
 use tapline_api::{Schema, Struct, Value};
+use tapline_formats::number::{push_decimal, push_double, push_float, push_integer};
 
 /// Appends `value`.
-pub(crate) fn print(value: &Value, schema: Option<&Schema>, out: &mut Vec<u8>) {
+pub(crate) fn print(value: &Value, schema: Option<&Schema>, out: &mut BytesMut) {
     let name = schema.and_then(|schema| schema.name()).map(|name| &**name);
     let element = schema
         .and_then(|schema| schema.value_schema())
         .map(|schema| &**schema);
     match value {
         Value::Null => out.extend_from_slice(b"null"),
-        Value::Int8(n) => write(out, format_args!("{n}")),
-        Value::Int16(n) => write(out, format_args!("{n}")),
+        Value::Int8(n) => push_integer(out, *n),
+        Value::Int16(n) => push_integer(out, *n),
         Value::Int32(n) => match name {
             Some(logical::DATE) => date(i64::from(*n) * 86_400_000, out),
             Some(logical::TIME) => date(i64::from(*n), out),
-            _ => write(out, format_args!("{n}")),
+            _ => push_integer(out, *n),
         },
         Value::Int64(n) if name == Some(logical::TIMESTAMP) => date(*n, out),
-        Value::Int64(n) => write(out, format_args!("{n}")),
-        Value::Float32(n) => float(f64::from(*n), &format!("{:e}", n.abs()), out),
-        Value::Float64(n) => float(*n, &format!("{:e}", n.abs()), out),
+        Value::Int64(n) => push_integer(out, *n),
+        Value::Float32(n) => push_float(out, *n),
+        Value::Float64(n) => push_double(out, *n),
         Value::Boolean(b) => write(out, format_args!("{b}")),
         Value::String(text) => out.extend_from_slice(text.as_bytes()),
         Value::Bytes(bytes) if name == Some(logical::DECIMAL) => {
             let scale = schema
                 .and_then(|schema| schema.parameter(logical::SCALE))
                 .and_then(|scale| scale.parse().ok());
-            decimal(&BigInt::from_signed_bytes_be(bytes), scale.unwrap_or(0), out);
+            push_decimal(out, bytes, scale.unwrap_or(0));
         }
         Value::Bytes(bytes) => out.extend_from_slice(STANDARD.encode(bytes).as_bytes()),
         Value::Array(items) => list(b'[', items, b']', out, |item, out| print(item, element, out)),
@@ -46,7 +47,7 @@ pub(crate) fn print(value: &Value, schema: Option<&Schema>, out: &mut Vec<u8>) {
                 .map(|schema| &**schema);
             list(b'{', entries, b'}', out, |(key, value), out| {
                 print(key, key_schema, out);
-                out.push(b'=');
+                out.put_u8(b'=');
                 print(value, element, out);
             });
         }
@@ -54,24 +55,24 @@ pub(crate) fn print(value: &Value, schema: Option<&Schema>, out: &mut Vec<u8>) {
     }
 }
 
-fn write(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    // A Vec takes everything.
+fn write(out: &mut BytesMut, text: std::fmt::Arguments<'_>) {
+    // A buffer in memory takes everything.
     let _ = out.write_fmt(text);
 }
 
-fn list<T>(open: u8, items: &[T], close: u8, out: &mut Vec<u8>, mut each: impl FnMut(&T, &mut Vec<u8>)) {
-    out.push(open);
+fn list<T>(open: u8, items: &[T], close: u8, out: &mut BytesMut, mut each: impl FnMut(&T, &mut BytesMut)) {
+    out.put_u8(open);
     for (i, item) in items.iter().enumerate() {
         if i > 0 {
             out.extend_from_slice(b", ");
         }
         each(item, out);
     }
-    out.push(close);
+    out.put_u8(close);
 }
 
 /// `Struct{a=1,b=x}`; fields that are null are left out.
-fn structure(row: &Struct, out: &mut Vec<u8>) {
+fn structure(row: &Struct, out: &mut BytesMut) {
     out.extend_from_slice(b"Struct{");
     let mut first = true;
     for (field, value) in row.schema().fields().iter().zip(row.values()) {
@@ -79,74 +80,18 @@ fn structure(row: &Struct, out: &mut Vec<u8>) {
             continue;
         }
         if !first {
-            out.push(b',');
+            out.put_u8(b',');
         }
         first = false;
         out.extend_from_slice(field.name().as_bytes());
-        out.push(b'=');
+        out.put_u8(b'=');
         print(value, Some(field.schema()), out);
     }
-    out.push(b'}');
-}
-
-/// `Double.toString`: plain from 10^-3 up to 10^7, else with an exponent; always a digit after the point.
-fn float(n: f64, scientific: &str, out: &mut Vec<u8>) {
-    if n.is_nan() {
-        return out.extend_from_slice(b"NaN");
-    }
-    if n.is_sign_negative() {
-        out.push(b'-');
-    }
-    if n.is_infinite() {
-        return out.extend_from_slice(b"Infinity");
-    }
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
-    if n != 0.0 && !(-3..7).contains(&exponent) {
-        let (head, tail) = digits.split_at(1);
-        let tail = if tail.is_empty() { "0" } else { tail };
-        return write(out, format_args!("{head}.{tail}E{exponent}"));
-    }
-    if exponent < 0 {
-        let zeros = usize::try_from(-exponent - 1).unwrap_or(0);
-        return write(out, format_args!("0.{}{digits}", "0".repeat(zeros)));
-    }
-    let whole = usize::try_from(exponent).unwrap_or(0) + 1;
-    let padded = format!("{digits:0<whole$}");
-    let (head, tail) = padded.split_at(whole);
-    write(
-        out,
-        format_args!("{head}.{}", if tail.is_empty() { "0" } else { tail }),
-    );
-}
-
-/// `BigDecimal.toString`: plain unless the scale is negative or the exponent below -6.
-fn decimal(unscaled: &BigInt, scale: i32, out: &mut Vec<u8>) {
-    let text = unscaled.magnitude().to_string();
-    if unscaled.sign() == num_bigint::Sign::Minus {
-        out.push(b'-');
-    }
-    let exponent = i64::try_from(text.len()).unwrap_or(i64::MAX) - 1 - i64::from(scale);
-    if scale == 0 {
-        out.extend_from_slice(text.as_bytes());
-    } else if scale > 0 && exponent >= -6 {
-        let scale = usize::try_from(scale).unwrap_or(0);
-        let padded = format!("{text:0>width$}", width = scale + 1);
-        let (head, tail) = padded.split_at(padded.len() - scale);
-        write(out, format_args!("{head}.{tail}"));
-    } else {
-        let (head, tail) = text.split_at(1);
-        let point = if tail.is_empty() { "" } else { "." };
-        write(out, format_args!("{head}{point}{tail}"));
-        if exponent != 0 {
-            write(out, format_args!("E{exponent:+}"));
-        }
-    }
+    out.put_u8(b'}');
 }
 
 /// `java.util.Date.toString` in UTC: `Thu Jan 01 00:00:00 UTC 1970`.
-fn date(millis: i64, out: &mut Vec<u8>) {
+fn date(millis: i64, out: &mut BytesMut) {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -199,9 +144,9 @@ mod tests {
     use bytes::Bytes;
 
     fn printed(value: &Value, schema: Option<&Schema>) -> String {
-        let mut out = Vec::new();
+        let mut out = BytesMut::new();
         print(value, schema, &mut out);
-        String::from_utf8(out).unwrap()
+        String::from_utf8(out.to_vec()).unwrap()
     }
 
     #[test]
@@ -247,7 +192,7 @@ mod tests {
                 .name(logical::DECIMAL)
                 .parameter(logical::SCALE, scale.to_string())
                 .build();
-            let bytes = BigInt::from(unscaled).to_signed_bytes_be();
+            let bytes = unscaled.to_be_bytes().to_vec();
             printed(&Value::Bytes(Bytes::from(bytes)), Some(&schema))
         };
         assert_eq!(decimal(-12345, 2), "-123.45");

@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 
+use bytes::BytesMut;
+
 /// An open output.
 #[derive(Clone)]
 pub(crate) enum Output {
@@ -19,7 +21,7 @@ impl Output {
     }
 
     /// Writes all of `lines` and gives the emptied buffer back.
-    pub(crate) async fn write(&self, mut lines: Vec<u8>) -> io::Result<Vec<u8>> {
+    pub(crate) async fn write(&self, mut lines: BytesMut) -> io::Result<BytesMut> {
         let output = self.clone();
         blocking(move || {
             match output {

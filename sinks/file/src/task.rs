@@ -1,12 +1,14 @@
 //! The task: renders a batch into one buffer, writes it at once, syncs at flush.
 
 use async_trait::async_trait;
+use bytes::{BufMut, BytesMut};
 use tapline_api::record::SinkRecord;
 use tapline_api::sink::{SinkContext, SinkTask};
 use tapline_api::{Error, Result};
 
+use crate::line::Line;
 use crate::output::Output;
-use crate::{CONFIG, FILE, java};
+use crate::{CONFIG, FILE, FORMAT};
 
 /// What is rendered before it is written, in bytes; a longer line goes out alone.
 const BUFFER: usize = 1 << 20;
@@ -17,7 +19,8 @@ pub(crate) struct Task(Option<Running>);
 struct Running {
     name: String,
     output: Output,
-    buffer: Vec<u8>,
+    line: Line,
+    buffer: BytesMut,
     /// Whether something was written since the last sync.
     unsynced: bool,
 }
@@ -41,7 +44,8 @@ impl SinkTask for Task {
         self.0 = Some(Running {
             name,
             output,
-            buffer: Vec::new(),
+            line: Line::new(config.required(FORMAT)?)?,
+            buffer: BytesMut::new(),
             unsynced: false,
         });
         Ok(())
@@ -50,9 +54,12 @@ impl SinkTask for Task {
     async fn put(&mut self, batch: &[SinkRecord]) -> Result<()> {
         let running = self.running()?;
         running.buffer.clear();
-        for SinkRecord { record, .. } in batch {
-            java::print(&record.value, record.value_schema.as_deref(), &mut running.buffer);
-            running.buffer.push(b'\n');
+        for (index, record) in batch.iter().enumerate() {
+            running
+                .line
+                .append(record, &mut running.buffer)
+                .map_err(|error| error.at_record(index))?;
+            running.buffer.put_u8(b'\n');
             if running.buffer.len() >= BUFFER {
                 running.write().await?;
             }

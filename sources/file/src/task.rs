@@ -179,3 +179,86 @@ fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use tapline_api::config::Config;
+    use tapline_api::metrics::Registry;
+    use tapline_api::source::OffsetReader;
+    use tapline_api::topic_log::{NewTopic, TopicLog, TopicLogs};
+    use tokio_util::sync::CancellationToken;
+
+    /// Offsets as one map; there are no logs to open.
+    struct Stored(Option<u64>);
+
+    #[async_trait]
+    impl OffsetReader for Stored {
+        async fn offset(&self, _: &Partition) -> Result<Option<Offset>> {
+            Ok(self
+                .0
+                .map(|position| Offset::new([(POSITION.to_owned(), position.into())])))
+        }
+    }
+
+    #[async_trait]
+    impl TopicLogs for Stored {
+        async fn open(&self, topic: &str, _: &Config, _: Option<NewTopic>) -> Result<Arc<dyn TopicLog>> {
+            Err(Error::fatal(format!("no log {topic}")))
+        }
+    }
+
+    async fn started(file: &std::path::Path, position: Option<u64>) -> Task {
+        let mut task = Task::default();
+        task.start(SourceContext {
+            connector: "c".into(),
+            task: 0,
+            config: Config::from_iter([
+                ("file", file.to_str().unwrap()),
+                ("topic", "t"),
+                ("batch.size", "2"),
+            ]),
+            offsets: Arc::new(Stored(position)),
+            logs: Arc::new(Stored(None)),
+            metrics: Registry::default().scope(&[]),
+            cancel: CancellationToken::new(),
+        })
+        .await
+        .unwrap();
+        task
+    }
+
+    fn lines(batch: &SourceBatch) -> (Vec<&str>, u64) {
+        let offset = batch.marks.last().unwrap().offset.as_ref().unwrap();
+        (
+            batch.records.iter().map(|r| r.value.as_str().unwrap()).collect(),
+            offset.get(POSITION).unwrap().as_u64().unwrap(),
+        )
+    }
+
+    #[tokio::test]
+    async fn a_file_is_followed_as_it_appears_and_grows_and_a_restart_goes_on_where_it_was() {
+        let folder = std::env::temp_dir().join(format!("tapline-file-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("in.txt");
+        let _ = std::fs::remove_file(&path);
+        let mut task = started(&path, None).await;
+        // Dropped while it waits for the file, a poll loses nothing.
+        let waited = tokio::time::timeout(Duration::from_millis(20), task.poll()).await;
+        assert!(waited.is_err());
+        let mut file = std::fs::File::create(&path).unwrap();
+        file.write_all("one\nzwölf\nthree\nfo".as_bytes()).unwrap();
+        assert_eq!(lines(&task.poll().await.unwrap()), (vec!["one", "zwölf"], 11));
+        assert_eq!(lines(&task.poll().await.unwrap()), (vec!["three"], 17));
+        let mut restarted = started(&path, Some(11)).await;
+        file.write_all(b"ur\n").unwrap();
+        assert_eq!(lines(&task.poll().await.unwrap()), (vec!["four"], 22));
+        assert_eq!(
+            lines(&restarted.poll().await.unwrap()),
+            (vec!["three", "four"], 22)
+        );
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
