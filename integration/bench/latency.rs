@@ -2,9 +2,11 @@
 //! second, with default settings.
 
 use crate::Bench;
-use crate::measure::cpu_seconds;
+use crate::load::drop_slot;
+use crate::proc::{cpu_seconds, peak_mb};
 use crate::report::{Name, round};
-use crate::subject::{self, Subject};
+use crate::settings::{Settings, add};
+use crate::subject::{self, Subject, workers};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use serde_json::{Value, json};
@@ -18,24 +20,29 @@ const WARM_UP: u32 = 5 * RATE;
 const SAMPLES: u32 = 30 * RATE;
 
 pub fn postgres(bench: &Bench) {
-    for subject in subject::names(bench) {
-        measure(bench, subject);
+    for subject in workers(bench) {
+        measure(bench, subject, Settings::Default);
+        if bench.peers {
+            measure(bench, subject, Settings::Tuned);
+        }
     }
 }
 
-fn measure(bench: &Bench, subject: &str) {
-    let postgres = bench.postgres();
-    let database = format!("latency_{subject}");
-    let sql = postgres.create_database(&database);
-    sql.execute("create table bench_lat (id int primary key, v text)");
-    let topic = format!("{database}.public.bench_lat");
+fn measure(bench: &Bench, subject: &str, settings: Settings) {
+    let name = format!("latency_{subject}_{settings:?}").to_lowercase();
+    let sql = bench.postgres().create_database(&name);
+    sql.execute("create table lat (id int primary key, v text); create publication lat_pub for table lat");
+    let topic = format!("{name}.public.lat");
     create_topic(&bench.kafka().bootstrap(), &topic, 1, &[]);
+    let mut config = subject::source(bench, &name, "lat", &name, "json");
+    if settings == Settings::Tuned {
+        add(&mut config, json!({ "poll.interval.ms": "5" }));
+    }
     let mut worker = Subject::start(bench, subject);
-    worker.put(&database, &config(bench, &database));
+    worker.put(&name, &config);
     eventually("the slot is read", Duration::from_secs(60), || {
-        let active = sql.value(&format!(
-            "select active from pg_replication_slots where slot_name = '{database}'"
-        ));
+        let active = format!("select active from pg_replication_slots where slot_name = '{name}'");
+        let active = sql.value(&active);
         if active == "t" { Ok(()) } else { Err(active) }
     });
     let bootstrap = bench.kafka().bootstrap();
@@ -43,7 +50,7 @@ fn measure(bench: &Bench, subject: &str) {
     let (start, cpu) = (Instant::now(), cpu_seconds(worker.pid()));
     let mut sent = Vec::new();
     for id in 0..WARM_UP + SAMPLES {
-        sql.execute(&format!("insert into bench_lat values ({id}, 'x')"));
+        sql.execute(&format!("insert into lat values ({id}, 'x')"));
         sent.push(Instant::now());
         let next = start + Duration::from_secs(1) / RATE * (id + 1);
         thread::sleep(next.saturating_duration_since(Instant::now()));
@@ -67,18 +74,20 @@ fn measure(bench: &Bench, subject: &str) {
         "p50_ms": at(0.5), "p90_ms": at(0.9), "p99_ms": at(0.99), "max_ms": at(1.0),
         "lost": SAMPLES as usize - times.len(),
         "cpu_cores": round(busy, 3),
-        "peak_rss_mb": round(crate::measure::peak_mb(worker.pid()), 1),
-        "settings": "defaults",
-    });
-    bench.report.row(
-        Name {
-            bench: "latency-postgres",
-            subject,
-            variant: "json",
+        "peak_rss_mb": round(peak_mb(worker.pid()), 1),
+        "settings": match settings {
+            Settings::Default => "100 transactions/s; defaults",
+            Settings::Tuned => "100 transactions/s; poll.interval.ms 5, else defaults",
         },
-        &figures,
-    );
-    worker.finish(&database);
+    });
+    let row = Name {
+        bench: "latency-postgres",
+        subject,
+        variant: "json",
+    };
+    bench.report.row(row, &figures);
+    worker.finish(&name);
+    drop_slot(bench, &name);
 }
 
 /// The moment at which each id came.
@@ -106,26 +115,4 @@ fn receive(bootstrap: &str, topic: &str) -> HashMap<u32, Instant> {
         }
     }
     got
-}
-
-fn config(bench: &Bench, name: &str) -> Value {
-    json!({
-        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-        "plugin.name": "pgoutput",
-        "database.hostname": "127.0.0.1",
-        "database.port": bench.postgres().port().to_string(),
-        "database.user": "postgres",
-        "database.password": "none",
-        "database.dbname": name,
-        "topic.prefix": name,
-        "table.include.list": "public.bench_lat",
-        "publication.name": format!("{name}_pub"),
-        "publication.autocreate.mode": "filtered",
-        "slot.name": name,
-        "snapshot.mode": "no_data",
-        "key.converter": "org.apache.kafka.connect.json.JsonConverter",
-        "key.converter.schemas.enable": "false",
-        "value.converter": "org.apache.kafka.connect.json.JsonConverter",
-        "value.converter.schemas.enable": "false",
-    })
 }

@@ -6,7 +6,7 @@
 //! A figure is the median of three runs, each of a fresh worker; every run of `postgres-stream` drains a copy of
 //! one logical slot, so all of them read the same log.
 //!
-//! `ONLY=name[,name]` picks, `ROWS=` scales (2,000,000), `RUNS=` repeats (3).
+//! `ONLY=name[,name]` picks, `ROWS=` scales (2,000,000), `RUNS=` repeats (3), `SUBJECTS=name[,name]` picks subjects.
 #![allow(unreachable_pub, reason = "a program has no outside")]
 #![allow(
     clippy::unwrap_used,
@@ -21,9 +21,14 @@
 
 mod load;
 mod measure;
+mod peer;
+mod proc;
 mod report;
+mod rounds;
+mod settings;
 mod subject;
 
+mod idle;
 mod latency;
 mod memory;
 mod sink;
@@ -31,6 +36,7 @@ mod snapshot;
 mod start;
 mod stream;
 
+use peer::Peer;
 use report::Report;
 use std::cell::OnceCell;
 use tapline_harness::{Kafka, Postgres};
@@ -40,7 +46,7 @@ type Benchmark = fn(&Bench);
 /// The name of each benchmark and what runs it.
 const BENCHES: &[(&str, Benchmark)] = &[
     ("start", start::start),
-    ("idle", start::idle),
+    ("idle", idle::idle),
     ("latency-postgres", latency::postgres),
     ("postgres-stream", stream::postgres),
     ("embedded-stream", stream::embedded),
@@ -54,11 +60,13 @@ const BENCHES: &[(&str, Benchmark)] = &[
 struct Bench {
     rows: u64,
     runs: usize,
+    /// Debezium is measured too, and all with default settings too.
     peers: bool,
+    subjects: Vec<String>,
     report: Report,
     postgres: OnceCell<Postgres>,
     kafka: OnceCell<Kafka>,
-    peer: OnceCell<subject::Peer>,
+    peer: OnceCell<Peer>,
 }
 
 impl Bench {
@@ -72,8 +80,13 @@ impl Bench {
         self.kafka.get_or_init(|| Kafka::start(&[]))
     }
 
-    fn peer(&self) -> &subject::Peer {
-        self.peer.get_or_init(|| subject::Peer::start(self.kafka()))
+    fn peer(&self) -> &Peer {
+        self.peer.get_or_init(|| Peer::start(self.kafka()))
+    }
+
+    /// Whether a subject is measured in this run.
+    fn has(&self, subject: &str) -> bool {
+        self.subjects.iter().any(|name| name == subject)
     }
 }
 
@@ -83,26 +96,39 @@ fn setting(name: &str, default: u64) -> u64 {
         .map_or(default, |text| text.replace('_', "").parse().expect("a number"))
 }
 
-fn main() {
-    let only = std::env::var("ONLY").unwrap_or_default();
-    let only: Vec<&str> = only.split(',').filter(|name| !name.is_empty()).collect();
-    let known = |name: &str| BENCHES.iter().any(|(known, _)| *known == name);
+/// The names in a setting, separated by commas, each of which must be among `known`; `default` when there are none.
+fn names(setting: &str, known: &[&str], default: &[&str]) -> Vec<String> {
+    let text = std::env::var(setting).unwrap_or_default();
+    let given: Vec<&str> = text.split(',').filter(|name| !name.is_empty()).collect();
     assert!(
-        only.iter().all(|name| known(name)),
-        "ONLY: one of {:?}",
-        BENCHES.iter().map(|(name, _)| *name).collect::<Vec<_>>()
+        given.iter().all(|name| known.contains(name)),
+        "{setting}: any of {known:?}"
     );
+    let names = if given.is_empty() { default } else { &given };
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+fn main() {
+    let peers = setting("PEERS", 0) > 0;
+    let all: Vec<&str> = BENCHES.iter().map(|(name, _)| *name).collect();
+    let subjects = ["limit", "tapline", "debezium"];
+    let only = names("ONLY", &all, &all);
     let bench = Bench {
-        rows: setting("ROWS", 2_000_000),
+        rows: setting("ROWS", 2_000_000).div_ceil(1000) * 1000,
         runs: setting("RUNS", 3) as usize,
-        peers: setting("PEERS", 0) > 0,
+        peers,
+        subjects: names(
+            "SUBJECTS",
+            &subjects,
+            if peers { &subjects } else { &subjects[..2] },
+        ),
         report: Report::open(),
         postgres: OnceCell::new(),
         kafka: OnceCell::new(),
         peer: OnceCell::new(),
     };
     for (name, run) in BENCHES {
-        if only.is_empty() || only.contains(name) {
+        if only.iter().any(|only| only == name) {
             eprintln!("== {name}");
             run(&bench);
         }

@@ -1,49 +1,12 @@
-//! What the kernel says of a process: CPU seconds and peak memory; and a clock over a topic.
+//! One run of one subject: a clock over what arrives, and what it costs whom.
 
+use crate::Bench;
+use crate::proc::{cpu_seconds, ended_children_seconds, machine_seconds, peak_mb, tree_seconds};
+use indicatif::{ProgressBar, ProgressStyle};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use std::fs;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// A clock tick of `/proc/PID/stat`: Linux gives every program 100 to the second.
-const TICK: f64 = 0.01;
-
-/// CPU seconds, user and system, that the process has used so far.
-pub fn cpu_seconds(pid: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is there");
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks = |i: usize| fields[i].parse::<f64>().expect("a number");
-    (ticks(11) + ticks(12)) * TICK
-}
-
-/// Peak resident memory in MiB, since the start or since [`reset_peak`].
-pub fn peak_mb(pid: u32) -> f64 {
-    status_mb(pid, "VmHWM:")
-}
-
-/// Resident memory now, in MiB.
-pub fn resident_mb(pid: u32) -> f64 {
-    status_mb(pid, "VmRSS:")
-}
-
-fn status_mb(pid: u32, field: &str) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(field))
-        .expect("Linux tells");
-    line.trim()
-        .trim_end_matches("kB")
-        .trim()
-        .parse::<f64>()
-        .expect("a number")
-        / 1024.0
-}
-
-/// Forgets the peak of a process that serves several runs.
-pub fn reset_peak(pid: u32) {
-    fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("a process of ours");
-}
 
 /// What one run of a subject cost.
 #[derive(Clone, Copy, Debug)]
@@ -54,40 +17,135 @@ pub struct Run {
     pub secs: f64,
     /// Events a second within `secs`.
     pub per_s: f64,
-    /// The subject's CPU, from before its start to the last event.
+    /// The subject's CPU seconds, from before its start to the last event.
     pub cpu_s: f64,
-    /// The subject's peak memory.
-    pub peak_mb: f64,
+    /// The subject's peak memory; none for a tool that has ended.
+    pub peak_mb: Option<f64>,
+    /// CPU seconds of the Kafka broker.
+    pub kafka_s: f64,
+    /// CPU seconds of the database server.
+    pub postgres_s: f64,
+    /// Cores that were busy with something else: where this is not near 0, rates are contended and CPU seconds compare.
+    pub other_cores: f64,
 }
 
-/// Watches a growing count until it reaches `want`, and tells how fast it grew after its first change. Panics when it
-/// stands still for a minute and a half.
-pub fn watch(what: &str, want: u64, pid: u32, mut count: impl FnMut() -> u64) -> Run {
-    let cpu = cpu_seconds(pid);
-    let start = count();
-    let mut first: Option<(Instant, u64)> = None;
-    let (mut last, mut seen) = (Instant::now(), start);
-    while seen < want {
-        std::thread::sleep(Duration::from_millis(20));
-        let now = count();
-        if now != seen {
-            (last, seen) = (Instant::now(), now);
-            first.get_or_insert((last, now));
+/// Counts the CPU of a subject and of the servers around it, from its making on.
+pub struct Meter<'a> {
+    bench: &'a Bench,
+    subject: Option<u32>,
+    begin: Spent,
+    start: Instant,
+}
+
+/// CPU seconds since each process's start.
+#[derive(Clone, Copy)]
+struct Spent {
+    subject: f64,
+    kafka: f64,
+    postgres: f64,
+    own: f64,
+    machine: f64,
+}
+
+impl<'a> Meter<'a> {
+    /// For the process `pid`.
+    pub fn of(bench: &'a Bench, pid: u32) -> Meter<'a> {
+        Meter::new(bench, Some(pid))
+    }
+
+    fn new(bench: &'a Bench, subject: Option<u32>) -> Meter<'a> {
+        Meter {
+            bench,
+            subject,
+            begin: spent(bench, subject),
+            start: Instant::now(),
         }
-        assert!(
-            last.elapsed() < Duration::from_secs(90),
-            "{what} stands still at {seen} of {want}"
-        );
     }
-    let (begin, base) = first.unwrap_or((last, start));
-    let secs = (last - begin).as_secs_f64().max(0.001);
-    Run {
-        events: seen - start,
-        secs,
-        per_s: (seen - base) as f64 / secs,
-        cpu_s: cpu_seconds(pid) - cpu,
-        peak_mb: peak_mb(pid),
+
+    /// Runs a tool to its end: `events` pass through it.
+    pub fn tool(bench: &'a Bench, command: &mut Command, events: u64) -> Run {
+        let meter = Meter::new(bench, None);
+        let status = command.stdout(Stdio::null()).status();
+        let status = status.unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        assert!(status.success(), "{command:?} failed");
+        meter.run(events, meter.start.elapsed().as_secs_f64(), events)
     }
+
+    /// Runs one statement of the database's own.
+    pub fn server(bench: &'a Bench, events: u64, work: impl FnOnce()) -> Run {
+        let meter = Meter::new(bench, None);
+        work();
+        let mut run = meter.run(events, meter.start.elapsed().as_secs_f64(), events);
+        run.cpu_s = run.postgres_s;
+        run
+    }
+
+    /// Watches a growing count until it reaches `want`, and tells how fast it grew after its first change.
+    ///
+    /// # Panics
+    /// When it stands still for a minute and a half.
+    pub fn watch(&self, what: &str, want: u64, mut count: impl FnMut() -> u64) -> Run {
+        let bar = bar(want, what);
+        let start = count();
+        let mut first: Option<(Instant, u64)> = None;
+        let (mut last, mut seen) = (Instant::now(), start);
+        while seen < want {
+            std::thread::sleep(Duration::from_millis(20));
+            let now = count();
+            if now != seen {
+                (last, seen) = (Instant::now(), now);
+                first.get_or_insert((last, now));
+                bar.set_position(seen);
+            }
+            assert!(
+                last.elapsed() < Duration::from_secs(90),
+                "{what} stands still at {seen} of {want}"
+            );
+        }
+        bar.finish_and_clear();
+        let (begin, base) = first.unwrap_or((last, start));
+        self.run(seen - start, (last - begin).as_secs_f64().max(0.001), seen - base)
+    }
+
+    /// `counted` events passed within `secs`, of `events` in all.
+    fn run(&self, events: u64, secs: f64, counted: u64) -> Run {
+        let (now, begin) = (spent(self.bench, self.subject), self.begin);
+        let cpu_s = now.subject - begin.subject;
+        let (kafka_s, postgres_s) = (now.kafka - begin.kafka, now.postgres - begin.postgres);
+        let others = now.machine - begin.machine - cpu_s - kafka_s - postgres_s - (now.own - begin.own);
+        Run {
+            events,
+            secs,
+            per_s: counted as f64 / secs,
+            cpu_s,
+            peak_mb: self.subject.map(peak_mb),
+            kafka_s,
+            postgres_s,
+            other_cores: (others / self.start.elapsed().as_secs_f64()).max(0.0),
+        }
+    }
+}
+
+fn spent(bench: &Bench, subject: Option<u32>) -> Spent {
+    Spent {
+        subject: subject.map_or_else(ended_children_seconds, cpu_seconds),
+        kafka: bench.kafka.get().map_or(0.0, |kafka| tree_seconds(kafka.pid())),
+        postgres: bench
+            .postgres
+            .get()
+            .map_or(0.0, |postgres| tree_seconds(postgres.pid())),
+        own: cpu_seconds(std::process::id()),
+        machine: machine_seconds(),
+    }
+}
+
+/// A progress bar on a terminal; nothing elsewhere.
+pub fn bar(length: u64, what: &str) -> ProgressBar {
+    let style = "{msg:32} {wide_bar} {human_pos}/{human_len} {per_sec:>14} {eta:>4}";
+    let style = ProgressStyle::with_template(style).expect("a template");
+    ProgressBar::new(length)
+        .with_style(style)
+        .with_message(what.to_owned())
 }
 
 /// The end of a one-partition topic, asked over one lasting connection.
@@ -116,10 +174,4 @@ impl TopicEnd {
             .fetch_watermarks(&self.topic, 0, Duration::from_secs(20));
         ends.map_or(0, |(_, high)| high as u64)
     }
-}
-
-/// The middle one by rate.
-pub fn median(mut runs: Vec<Run>) -> Run {
-    runs.sort_by(|a, b| a.per_s.total_cmp(&b.per_s));
-    runs[runs.len() / 2]
 }

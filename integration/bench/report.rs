@@ -1,6 +1,5 @@
 //! One JSON line per measure in `target/bench.jsonl`, and the table at the end.
 
-use crate::measure::Run;
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 use std::fs::{self, File};
@@ -48,21 +47,7 @@ impl Report {
         }
     }
 
-    /// A throughput row; `limit` is the limit's events a second.
-    pub fn run(&self, name: Name, run: Run, limit: f64, settings: &str) {
-        let figures = json!({
-            "events": run.events,
-            "secs": round(run.secs, 2),
-            "per_s": run.per_s.round() as u64,
-            "cpu_us_per_event": round(run.cpu_s * 1e6 / run.events.max(1) as f64, 2),
-            "peak_rss_mb": round(run.peak_mb, 1),
-            "ratio_to_limit": round(run.per_s / limit, 2),
-            "settings": settings,
-        });
-        self.row(name, &figures);
-    }
-
-    /// Any row: what it does not name of the common columns is null.
+    /// A row: what it does not name of the common columns is null.
     pub fn row(&self, name: Name, figures: &Value) {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let mut row = Map::new();
@@ -98,7 +83,8 @@ impl Report {
             other => other.to_string(),
         };
         let extra = |row: &Map<String, Value>| {
-            let known = |key: &str| COLUMNS.contains(&key) || key == "at" || key == "settings";
+            let known =
+                |key: &str| COLUMNS.contains(&key) || key == "at" || key == "settings" || key == "all_per_s";
             let pairs = row
                 .iter()
                 .filter(|(key, _)| !known(key))

@@ -2,129 +2,99 @@
 //! nothing.
 
 use crate::Bench;
-use crate::load::{Load, copy_slot, drop_slot, load};
-use crate::measure::{Run, TopicEnd, median, watch};
-use crate::report::Name;
-use crate::subject::{self, SETTINGS, Subject, TAPLINE};
-use std::fs::File;
+use crate::load::{DATABASE, Load, copy_slot, drop_slot, load};
+use crate::measure::{Meter, Run, TopicEnd};
+use crate::rounds::Rounds;
+use crate::settings::Settings;
+use crate::subject::{self, Case, Subject, TAPLINE};
 use std::process::Command;
-use std::time::Instant;
 use tapline_harness::{Worker, create_topic};
-
-const VARIANTS: [&str; 2] = ["json", "json-schemas"];
 
 pub fn postgres(bench: &Bench) {
     let load = load(bench);
-    let limit = limit(bench, &load, "postgres-stream");
-    for variant in VARIANTS {
-        for subject in subject::names(bench) {
-            let runs = (0..bench.runs).map(|run| {
-                let prefix = format!("stream_{subject}_{}_{run}", variant.replace('-', "_"));
-                let topic = format!("{prefix}.public.bench_t");
-                create_topic(&bench.kafka().bootstrap(), &topic, 1, &[]);
-                let end = TopicEnd::new(&bench.kafka().bootstrap(), &topic);
-                let mut worker = Subject::start(bench, subject);
-                copy_slot(&bench.postgres().sql("bench"), &prefix);
-                worker.put(
-                    &prefix,
-                    &subject::source(bench, &prefix, &prefix, "no_data", variant),
-                );
-                let run = watch(&topic, load.events, worker.pid(), || end.get());
-                worker.finish(&prefix);
-                drop_slot(&bench.postgres().sql("bench"), &prefix);
-                run
-            });
-            let name = Name {
-                bench: "postgres-stream",
-                subject,
-                variant,
-            };
-            bench.report.run(name, median(runs.collect()), limit, SETTINGS);
+    let mut rounds = Rounds::new(bench, "postgres-stream");
+    for run in 0..bench.runs {
+        limit(bench, &load, &mut rounds);
+        for case in subject::cases(bench) {
+            let slot = slot("stream", case, run);
+            let topic = format!("{slot}.public.bench_t");
+            create_topic(&bench.kafka().bootstrap(), &topic, 1, &[]);
+            let end = TopicEnd::new(&bench.kafka().bootstrap(), &topic);
+            let mut worker = Subject::start(bench, case.subject);
+            copy_slot(bench, &slot);
+            let meter = Meter::of(bench, worker.pid());
+            worker.put(&slot, &config(bench, &slot, case));
+            let run = meter.watch(&slot, load.events, || end.get());
+            worker.finish(&slot);
+            drop_slot(bench, &slot);
+            rounds.add(case.subject, case.variant, case.settings.of_source(), run);
         }
     }
+    rounds.report();
 }
 
 pub fn embedded(bench: &Bench) {
     let load = load(bench);
-    let limit = limit(bench, &load, "embedded-stream");
-    for variant in VARIANTS {
-        let runs = (0..bench.runs).map(|run| {
-            let prefix = format!("embedded_{}_{run}", variant.replace('-', "_"));
-            let mut worker = Worker::start(TAPLINE, &[], &[]);
-            let end = TopicEnd::new(&worker.bootstrap(), &format!("{prefix}.public.bench_t"));
-            copy_slot(&bench.postgres().sql("bench"), &prefix);
-            worker.put_connector(
-                &prefix,
-                &subject::source(bench, &prefix, &prefix, "no_data", variant),
-            );
-            let run = watch(&prefix, load.events, worker.process().pid(), || end.get());
-            worker.kill();
-            std::fs::remove_dir_all(worker.dir()).expect("its folder");
-            drop_slot(&bench.postgres().sql("bench"), &prefix);
-            run
-        });
-        let name = Name {
-            bench: "embedded-stream",
-            subject: "tapline",
-            variant,
-        };
-        bench.report.run(name, median(runs.collect()), limit, SETTINGS);
+    let mut rounds = Rounds::new(bench, "embedded-stream");
+    for run in 0..bench.runs {
+        limit(bench, &load, &mut rounds);
+        for variant in ["json", "json-schemas"] {
+            if bench.has("tapline") {
+                let case = Case {
+                    subject: "tapline",
+                    variant,
+                    settings: Settings::Tuned,
+                };
+                let run = embedded_run(bench, &load, case, run);
+                rounds.add(case.subject, case.variant, case.settings.of_source(), run);
+            }
+        }
     }
+    rounds.report();
+}
+
+fn embedded_run(bench: &Bench, load: &Load, case: Case, run: usize) -> Run {
+    let slot = slot("embedded", case, run);
+    let topic = format!("{slot}.public.bench_t");
+    let mut worker = Worker::start(TAPLINE, &[], &[]);
+    create_topic(&worker.bootstrap(), &topic, 1, &[]);
+    let end = TopicEnd::new(&worker.bootstrap(), &topic);
+    copy_slot(bench, &slot);
+    let meter = Meter::of(bench, worker.process().pid());
+    worker.put_connector(&slot, &config(bench, &slot, case));
+    let run = meter.watch(&slot, load.events, || end.get());
+    worker.kill();
+    std::fs::remove_dir_all(worker.dir()).expect("its folder");
+    drop_slot(bench, &slot);
+    run
+}
+
+fn config(bench: &Bench, slot: &str, case: Case) -> serde_json::Value {
+    let mut config = subject::source(bench, DATABASE, "bench_t", slot, case.variant);
+    case.settings.tune_source(&mut config);
+    config
+}
+
+/// A slot's name, and the topic prefix and the connector of the run with it.
+pub fn slot(bench: &str, case: Case, run: usize) -> String {
+    let variant = case.variant.replace('-', "_");
+    format!("{bench}_{}_{variant}_{:?}_{run}", case.subject, case.settings).to_lowercase()
 }
 
 /// What the server's own tool does with the same log.
-fn limit(bench: &Bench, load: &Load, name: &str) -> f64 {
-    let sql = bench.postgres().sql("bench");
-    let runs = (0..bench.runs).map(|_| {
-        copy_slot(&sql, "limit_recv");
-        let start = Instant::now();
-        let cpu = children_cpu();
-        let status = Command::new(bench.postgres().program("pg_recvlogical"))
-            .args([
-                "-h",
-                "127.0.0.1",
-                "-U",
-                "postgres",
-                "-d",
-                "bench",
-                "-S",
-                "limit_recv",
-                "--start",
-                "-f",
-                "-",
-                "-F",
-                "0",
-            ])
-            .args(["-o", "proto_version=1", "-o", "publication_names=bench_pub"])
-            .arg(format!("--port={}", bench.postgres().port()))
-            .arg(format!("--endpos={}", load.end))
-            .stdout(File::create("/dev/null").unwrap())
-            .status()
-            .expect("pg_recvlogical runs");
-        assert!(status.success(), "pg_recvlogical failed");
-        let secs = start.elapsed().as_secs_f64();
-        Run {
-            events: load.events,
-            secs,
-            per_s: load.events as f64 / secs,
-            cpu_s: children_cpu() - cpu,
-            peak_mb: 0.0,
-        }
-    });
-    let run = median(runs.collect());
-    drop_slot(&sql, "limit_recv");
-    let name = Name {
-        bench: name,
-        subject: "limit",
-        variant: "pg_recvlogical",
-    };
-    bench.report.run(name, run, run.per_s, "pgoutput to /dev/null");
-    run.per_s
-}
-
-/// CPU seconds of the children that have ended.
-pub fn children_cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    (fields[13].parse::<f64>().unwrap() + fields[14].parse::<f64>().unwrap()) * 0.01
+fn limit(bench: &Bench, load: &Load, rounds: &mut Rounds) {
+    if !bench.has("limit") {
+        return;
+    }
+    copy_slot(bench, "limit_recv");
+    let mut command = Command::new(bench.postgres().program("pg_recvlogical"));
+    command
+        .args(["-h", "127.0.0.1", "-U", "postgres", "-d", DATABASE])
+        .args(["-S", "limit_recv", "--start", "-f", "-", "-F", "0"])
+        .args(["-o", "proto_version=1", "-o", "publication_names=bench_t_pub"])
+        .arg(format!("--port={}", bench.postgres().port()))
+        .arg(format!("--endpos={}", load.end));
+    let run = Meter::tool(bench, &mut command, load.events);
+    drop_slot(bench, "limit_recv");
+    rounds.add("limit", "pg_recvlogical", "pgoutput to /dev/null", run);
 }
