@@ -6,6 +6,7 @@
 
 mod error;
 mod types;
+pub mod validate;
 
 use std::sync::Arc;
 

@@ -241,9 +241,7 @@ impl ConfigKey {
                 } else {
                     text.unwrap_or_default()
                 };
-                errors.push(format!(
-                    "Invalid value {shown} for configuration {full}: {what}"
-                ));
+                errors.push(format!("Invalid value {shown} for configuration {full}: {what}"));
                 ConfigValue::Null
             }
         };
@@ -323,25 +321,31 @@ impl ConfigDef {
 
     /// As [`validate`](Self::validate), for options that stand in `config` under a prefix (`ConfigDef.embed`).
     pub fn validate_under(&self, prefix: &str, config: &Config) -> Vec<ConfigInfo> {
-        let own = (!prefix.is_empty()).then(|| config.prefixed(prefix));
         self.keys
             .iter()
-            .map(|key| {
-                let name = format!("{prefix}{}", key.name);
-                let (value, errors) = key.evaluate(&name, config);
-                ConfigInfo {
-                    key: *key,
-                    name,
-                    value: value.display(),
-                    recommended: key
-                        .recommend
-                        .map(|recommend| recommend(own.as_ref().unwrap_or(config)))
-                        .unwrap_or_default(),
-                    errors,
-                    visible: true,
-                }
-            })
+            .map(|key| ConfigInfo::under(key, prefix, config))
             .collect()
+    }
+}
+
+impl ConfigInfo {
+    /// One option that stands in `config` under a prefix, which may be empty.
+    pub fn under(key: &ConfigKey, prefix: &str, config: &Config) -> Self {
+        let name = format!("{prefix}{}", key.name);
+        let (value, errors) = key.evaluate(&name, config);
+        let recommended = match key.recommend {
+            None => Vec::new(),
+            Some(recommend) if prefix.is_empty() => recommend(config),
+            Some(recommend) => recommend(&config.prefixed(prefix)),
+        };
+        Self {
+            key: *key,
+            name,
+            value: value.display(),
+            recommended,
+            errors,
+            visible: true,
+        }
     }
 }
 
