@@ -69,6 +69,9 @@ pub enum AnyConnector {
     Sink(&'static dyn SinkConnector),
 }
 
+/// Makes a converter from its options (without their prefix), for keys or for values.
+pub type NewConverter = fn(&Config, is_key: bool) -> Result<Box<dyn Converter>>;
+
 /// Makes a header converter from its options (without their prefix).
 pub type NewHeaderConverter = fn(&Config) -> Result<Box<dyn HeaderConverter>>;
 
@@ -81,8 +84,8 @@ pub struct ConverterPlugin {
     pub version: &'static str,
     /// Its options.
     pub config: &'static ConfigDef,
-    /// Makes one from its options (without their prefix), for keys or for values.
-    pub new: fn(&Config, is_key: bool) -> Result<Box<dyn Converter>>,
+    /// Makes one from its options (without their prefix), for keys or for values; `SimpleHeaderConverter` can't.
+    pub new: Option<NewConverter>,
     /// Makes one for headers, where the class can do that.
     pub header: Option<NewHeaderConverter>,
 }

@@ -1,6 +1,7 @@
 //! Java's names, as they stand in messages.
 
-use tapline_api::{Type, Value};
+use tapline_api::schema::logical;
+use tapline_api::{Schema, Type, Value};
 
 /// A value's Java class, as `getClass()` prints it.
 pub(crate) const fn class_of(value: &Value) -> &'static str {
@@ -37,4 +38,12 @@ pub(crate) const fn constant(kind: Type) -> &'static str {
         Type::Map => "MAP",
         Type::Struct => "STRUCT",
     }
+}
+
+/// A Decimal's scale, 0 when its schema does not say.
+pub(crate) fn scale(schema: Option<&Schema>) -> i32 {
+    schema
+        .and_then(|schema| schema.parameter(logical::SCALE))
+        .and_then(|scale| scale.parse().ok())
+        .unwrap_or(0)
 }
