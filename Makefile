@@ -6,10 +6,15 @@ CARGO ?= cargo
 SETUP := integration/servers/setup.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint bench
+.PHONY: help demo build test soak lint bench
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: ## a real pipeline in a minute or two: PostgreSQL, the worker, a second database, a file; compared row by row
+	@$(SETUP) demo
+	$(CARGO) build --release
+	$(CARGO) test --release -q --test demo
 
 build: ## the binary: target/release/tapline
 	@$(SETUP) build
@@ -19,11 +24,15 @@ test: ## what must hold at every change: unit, property and integration tests, o
 	@$(SETUP) test
 	$(CARGO) test --release --workspace --no-fail-fast
 
+soak: ## the long tests: 40 kills during 400,000 changes with either broker; SEED=n repeats one
+	@$(SETUP) test
+	$(CARGO) test --release --test soak -- --nocapture --test-threads 1
+
 lint: ## formatting, clippy, the documentation's links
 	@$(SETUP) build
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --release --test bench -- -D warnings
+	$(CARGO) clippy --release --test bench --test demo --test soak -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps
 
 bench: ## the benchmark table; ONLY=name[,name], ROWS=2000000, RUNS=3, GIGABYTES=5, PEERS=1 with Debezium beside it

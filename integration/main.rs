@@ -2,15 +2,34 @@
 //!
 //! The servers are started once, when the first scenario asks for them, and shared: a scenario takes a database, a
 //! slot and a topic prefix named after itself.
+#![allow(unreachable_pub, reason = "a program has no outside")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     reason = "test code stops at the first surprise"
 )]
 
+mod faults;
+mod pipeline;
 mod scenarios;
+
+use std::sync::OnceLock;
+use tapline_harness::{Kafka, Postgres};
 
 /// The binary under test.
 const TAPLINE: &str = env!("CARGO_BIN_EXE_tapline");
+
+/// The run's PostgreSQL server.
+fn postgres() -> &'static Postgres {
+    static SERVER: OnceLock<Postgres> = OnceLock::new();
+    SERVER.get_or_init(|| Postgres::start(&[]))
+}
+
+/// The run's Apache Kafka.
+fn kafka() -> &'static Kafka {
+    static SERVER: OnceLock<Kafka> = OnceLock::new();
+    SERVER.get_or_init(|| Kafka::start(&[]))
+}

@@ -3,14 +3,6 @@
 use serde_json::{Value, json};
 use tapline_harness::Postgres;
 
-/// Adds settings to a configuration, or replaces them.
-pub fn with(mut config: Value, more: &Value) -> Value {
-    for (key, value) in more.as_object().unwrap() {
-        config[key] = value.clone();
-    }
-    config
-}
-
 /// A source of these tables (`public.a,public.b`) of `database`; prefix, slot and publication are named alike.
 /// Converters are the worker's: JSON with schemas.
 pub fn source(postgres: &Postgres, database: &str, name: &str, tables: &str) -> Value {

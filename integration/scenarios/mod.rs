@@ -1,4 +1,7 @@
 //! One idea per file.
 
 mod binary;
+mod kills;
+mod postgres_to_postgres;
+mod rest_tour;
 mod servers;

@@ -1,0 +1,110 @@
+//! Field-by-field comparison of two JSON values.
+
+use super::expected::{DEFERRED_PLUGINS, UNCOMPARED};
+use serde_json::Value;
+
+/// Appends what `actual` has otherwise than `recorded`. Lists of plugins are compared without those that come later,
+/// and with one version of each.
+pub fn differences(path: &str, recorded: &Value, actual: &Value, found: &mut Vec<String>) {
+    if UNCOMPARED.iter().any(|(end, _)| path.ends_with(end)) {
+        return;
+    }
+    match (recorded, actual) {
+        (Value::Object(recorded), Value::Object(actual)) => {
+            for (key, value) in recorded {
+                match actual.get(key) {
+                    Some(other) => differences(&format!("{path}.{key}"), value, other, found),
+                    None => found.push(format!("{path}.{key} is missing")),
+                }
+            }
+            for key in actual.keys().filter(|key| !recorded.contains_key(*key)) {
+                found.push(format!("{path}.{key} is too much"));
+            }
+        }
+        (Value::Array(recorded), Value::Array(actual)) => {
+            let recorded = available(recorded);
+            if let (Some(_), Some(_)) = (
+                recorded.first().and_then(|v| name(v)),
+                actual.first().and_then(name),
+            ) {
+                return by_name(path, &recorded, actual, found);
+            }
+            if recorded.len() != actual.len() {
+                found.push(format!(
+                    "{path}: {} elements for {}: {actual:?}",
+                    actual.len(),
+                    recorded.len()
+                ));
+            }
+            for (i, (recorded, actual)) in recorded.iter().zip(actual).enumerate() {
+                differences(&format!("{path}[{i}]"), recorded, actual, found);
+            }
+        }
+        _ if recorded == actual => {}
+        _ => found.push(format!("{path}: {actual} for {recorded}")),
+    }
+}
+
+/// Compares lists of named things name by name, and then their order.
+fn by_name(path: &str, recorded: &[&Value], actual: &[Value], found: &mut Vec<String>) {
+    for value in recorded {
+        let key = name(value).unwrap_or_default();
+        match actual.iter().find(|other| name(other) == Some(key)) {
+            Some(other) => differences(&format!("{path}[{key}]"), value, other, found),
+            None => found.push(format!("{path}[{key}] is missing")),
+        }
+    }
+    for value in actual {
+        let key = name(value);
+        if !recorded.iter().any(|other| name(other) == key) {
+            found.push(format!("{path}[{}] is too much", key.unwrap_or("?")));
+        }
+    }
+    let order = |names: Vec<Option<&str>>, others: Vec<Option<&str>>| -> Vec<String> {
+        names
+            .into_iter()
+            .filter(|name| others.contains(name))
+            .map(|name| name.unwrap_or("?").to_owned())
+            .collect()
+    };
+    let (left, right): (Vec<_>, Vec<_>) = (
+        recorded.iter().map(|v| name(v)).collect(),
+        actual.iter().map(name).collect(),
+    );
+    let (left, right) = (order(left.clone(), right.clone()), order(right, left));
+    if let Some((a, b)) = left.iter().zip(&right).find(|(a, b)| a != b) {
+        found.push(format!("{path}: another order: {b} where {a} stands"));
+    }
+}
+
+/// The name of an option's definition, of a validated option, or of a plugin.
+fn name(value: &Value) -> Option<&str> {
+    value
+        .get("name")
+        .or_else(|| value.pointer("/definition/name"))
+        .or_else(|| value.get("class"))?
+        .as_str()
+}
+
+/// A recorded list without the plugins that come later, and without a second version of the same plugin.
+fn available(list: &[Value]) -> Vec<&Value> {
+    let mut kept: Vec<&Value> = Vec::new();
+    for value in list {
+        let class = value.get("class").unwrap_or(value);
+        let same = |other: &&Value| {
+            other.get("class").unwrap_or(other) == class && other.get("type") == value.get("type")
+        };
+        if class
+            .as_str()
+            .is_some_and(|class| DEFERRED_PLUGINS.contains(&class))
+        {
+            continue;
+        }
+        if class.is_string() && class.as_str().is_some_and(|c| c.contains('.')) {
+            // the newest of several stands last
+            kept.retain(|other| !same(other));
+        }
+        kept.push(value);
+    }
+    kept
+}
