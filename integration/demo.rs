@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::path::Path;
+use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 use tapline_harness::{Postgres, Sql, Worker, end_offset};
@@ -32,7 +33,7 @@ const COLUMNS: &str = "id::text, customer, quantity::text, cents::text, paid::te
 
 type Rows = BTreeMap<u64, Vec<Option<String>>>;
 
-fn main() {
+fn main() -> ExitCode {
     let begin = Instant::now();
     println!("starting PostgreSQL, and tapline with its embedded broker");
     let postgres = Postgres::start(&[]);
@@ -94,7 +95,11 @@ fn main() {
     let equal = verdict("the second database", &source, &copied) & verdict("the file", &source, &filed);
     println!("{:.1} s in all", begin.elapsed().as_secs_f64());
     assert!(worker.terminate().success(), "the worker ends in order");
-    std::process::exit(i32::from(!equal));
+    if equal {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// The source: no schemas in the messages would do for the file, but the second database needs them.
