@@ -12,8 +12,6 @@
     reason = "a demonstration stops at the first surprise, and says it"
 )]
 
-mod pipeline;
-
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,7 +20,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
-use tapline_harness::{Postgres, Sql, Worker, end_offset};
+use tapline_harness::{Postgres, Sql, Worker, end_offset, pipeline};
 
 const ROWS: u64 = 100_000;
 const CHANGES: u64 = 50_000;

@@ -13,7 +13,6 @@
 )]
 
 mod faults;
-mod pipeline;
 mod scenarios;
 
 use std::sync::OnceLock;

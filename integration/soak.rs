@@ -10,7 +10,6 @@
 )]
 
 mod faults;
-mod pipeline;
 
 use faults::{Broker, Plan};
 use tapline_harness::Random;

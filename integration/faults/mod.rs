@@ -13,12 +13,13 @@
 mod audit;
 mod load;
 
-use crate::pipeline;
 use load::Load;
 use std::fmt;
 use std::thread;
 use std::time::{Duration, Instant};
-use tapline_harness::{Kafka, Postgres, Random, Record, Worker, end_offset, eventually, read_topic};
+use tapline_harness::{
+    Kafka, Postgres, Random, Record, Worker, end_offset, eventually, pipeline, read_topic,
+};
 
 /// Where the topics are.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,9 +1,9 @@
 //! The main job: rows of one Postgres database come into another, through Apache Kafka and through the embedded
 //! broker alike, across a restart.
 
-use crate::pipeline::{self, sink, source};
 use crate::{TAPLINE, kafka, postgres};
 use std::time::Duration;
+use tapline_harness::pipeline::{self, sink, source};
 use tapline_harness::{Sql, Worker, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(30);

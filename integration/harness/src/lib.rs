@@ -19,6 +19,7 @@
 
 mod http;
 mod kafka;
+pub mod pipeline;
 mod postgres;
 mod random;
 mod run;

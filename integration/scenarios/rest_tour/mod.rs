@@ -10,7 +10,6 @@ mod compare;
 mod expected;
 mod topics;
 
-use crate::pipeline;
 use crate::{TAPLINE, kafka, postgres};
 use compare::differences;
 use expected::Expected;
@@ -18,7 +17,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
-use tapline_harness::{Worker, folder, request};
+use tapline_harness::{Worker, folder, pipeline, request};
 
 const TOUR: &str = include_str!("../../golden/rest-tour.jsonl");
 

@@ -1,7 +1,7 @@
 //! The configurations of the pipeline that most scenarios run: Postgres → topic → Postgres.
 
+use crate::Postgres;
 use serde_json::{Value, json};
-use tapline_harness::Postgres;
 
 /// A source of these tables (`public.a,public.b`) of `database`; prefix, slot and publication are named alike.
 /// Converters are the worker's: JSON with schemas.
