@@ -51,7 +51,10 @@ fn main() -> ExitCode {
     println!("  REST        http://{}/connectors", worker.address());
     println!("  Kafka       {}", worker.bootstrap());
 
-    worker.put_connector("orders-source", &source(&postgres));
+    worker.put_connector(
+        "orders-source",
+        &pipeline::source(&postgres, "shop", "demo", "public.orders"),
+    );
     worker.put_connector("orders-to-copy", &pipeline::sink(&postgres, "copy", TOPIC));
     worker.put_connector("orders-to-file", &to_file(&file));
     let mut watch = Watch {
@@ -100,19 +103,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// The source: no schemas in the messages would do for the file, but the second database needs them.
-fn source(postgres: &Postgres) -> Value {
-    pipeline::source(postgres, "shop", "demo", "public.orders")
-}
-
-/// A sink that writes each message as it is, one to a line.
+/// A sink that writes each record as a JSON object on a line of its own.
 fn to_file(file: &Path) -> Value {
     json!({
         "connector.class": "org.apache.kafka.connect.file.FileStreamSinkConnector",
         "topics": TOPIC,
         "file": file.display().to_string(),
-        "key.converter": "org.apache.kafka.connect.storage.StringConverter",
-        "value.converter": "org.apache.kafka.connect.storage.StringConverter",
+        "format": "jsonl",
     })
 }
 
@@ -245,10 +242,10 @@ fn replay(file: &Path) -> Rows {
     let mut rows = Rows::new();
     for line in BufReader::new(File::open(file).unwrap()).lines() {
         // the last line may still be on its way
-        let Ok(value) = serde_json::from_str::<Value>(&line.unwrap()) else {
+        let Ok(record) = serde_json::from_str::<Value>(&line.unwrap()) else {
             continue;
         };
-        let event = value.get("payload").unwrap_or(&value);
+        let event = &record["value"];
         let before = event["before"]["id"].as_u64();
         if let (Some("d"), Some(id)) = (event["op"].as_str(), before) {
             rows.remove(&id);
