@@ -78,6 +78,12 @@ const OTHERWISE: &[(u64, u16, &str, &str)] = &[
         "Java: 500 with a NullPointerException's text",
     ),
     (
+        131,
+        200,
+        "offsets",
+        "the recorded task failed for want of decoderbufs, where ours uses pgoutput",
+    ),
+    (
         134,
         400,
         "lsn",
@@ -162,6 +168,6 @@ pub const OTHERWISE_IN_TOPICS: &[(&str, &str)] = &[
     ),
     (
         "status-task-tour-pg-0",
-        "the recorded task failed: its heartbeat had no tables to stand on",
+        "the recorded task failed for want of decoderbufs, where ours uses pgoutput",
     ),
 ];

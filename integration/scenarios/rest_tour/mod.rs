@@ -67,7 +67,6 @@ const BEFORE: &[(&str, &str, &[&str])] = &[
     ("restart stopped", "STOPPED", &["tour-src", "tour-sink"]),
     ("alter source offsets", "STOPPED", &["tour-src", "tour-sink"]),
     ("failing connector", "RUNNING", &["tour-src"]),
-    ("debezium offsets", "RUNNING", &["tour-pg"]),
     ("debezium alter offsets, invalid", "STOPPED", &["tour-pg"]),
 ];
 
@@ -176,6 +175,13 @@ impl Tour {
                     ));
                 } else {
                     differences("", &step["body"], &actual, &mut found);
+                    let kind = &step["headers"]["Content-Type"];
+                    if !kind.is_null() && answer.header("content-type") != kind.as_str() {
+                        found.push(format!(
+                            "content-type {:?} for {kind}",
+                            answer.header("content-type")
+                        ));
+                    }
                 }
             }
             Expected::Otherwise(status, contains) => {
