@@ -5,4 +5,11 @@
 
 pub mod herder;
 pub mod plugins;
+pub mod rest;
 pub mod worker;
+
+/// What the binary was built from, where the build says so.
+pub const COMMIT: &str = match option_env!("TAPLINE_COMMIT") {
+    Some(commit) => commit,
+    None => concat!("tapline-", env!("CARGO_PKG_VERSION")),
+};
