@@ -11,7 +11,7 @@ mod stages;
 
 use std::time::Duration;
 
-use tapline_api::config::{Config, ConfigDef, ConfigInfo, Default};
+use tapline_api::config::{Config, ConfigDef, ConfigInfo};
 use tapline_api::connector::{AnyConnector, ConnectorPlugin, ConnectorType, ConverterPlugin};
 use tapline_api::pattern::Pattern;
 
@@ -182,7 +182,13 @@ fn converters(
         ("key.converter", false),
         ("value.converter", false),
     ] {
-        let fits = |plugin: &&ConverterPlugin| !is_header || plugin.header.is_some();
+        let fits = |plugin: &&ConverterPlugin| {
+            if is_header {
+                plugin.header.is_some()
+            } else {
+                plugin.new.is_some()
+            }
+        };
         let of_worker = plugins::converter(worker.text(name)).filter(fits);
         let given = config.get(name).map(str::trim);
         let used = given.map_or(of_worker, |class| plugins::converter(class).filter(fits));

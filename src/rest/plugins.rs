@@ -45,7 +45,11 @@ fn listed(connectors_only: bool) -> Vec<Json> {
             ),
             (
                 "converter",
-                converters.clone().map(|p| (p.class, p.version)).collect(),
+                converters
+                    .clone()
+                    .filter(|p| p.new.is_some())
+                    .map(|p| (p.class, p.version))
+                    .collect(),
             ),
             (
                 "header_converter",
