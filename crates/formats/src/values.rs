@@ -49,10 +49,6 @@ impl Schemas {
             timestamp: Schema::int64().name(logical::TIMESTAMP).version(1).build(),
         }
     }
-
-    pub(crate) fn string(&self) -> &SchemaRef {
-        &self.string
-    }
 }
 
 /// Appends a value as `Values.convertToString` prints it; `embedded` strings are quoted.

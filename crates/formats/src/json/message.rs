@@ -72,9 +72,22 @@ impl Messages {
     }
 
     pub(super) fn read(&mut self, bytes: Bytes) -> Result<(Option<SchemaRef>, Value), Fault> {
-        let text = match ByteString::try_from(bytes) {
-            Ok(text) => text,
-            Err(_) => return Err(syntax("Invalid UTF-8", 0)),
+        if let Some(known) = self.recognize(&bytes) {
+            // Only the payload is checked to be UTF-8: the beginning is known to be.
+            let payload = bytes.slice(known.beginning.len()..);
+            if let Ok(text) = ByteString::try_from(payload) {
+                let mut reader = Reader::new(&text);
+                let value = known.root.read(&mut reader);
+                if let Ok(value) = value
+                    && reader.take(b"}")
+                {
+                    return Ok((Some(known.schema.clone()), value));
+                }
+            }
+            // Whatever is wrong with it, the long way says it best.
+        }
+        let Ok(text) = ByteString::try_from(bytes) else {
+            return Err(syntax("Invalid UTF-8", 0));
         };
         let mut reader = Reader::new(&text);
         if !self.options.schemas {
@@ -87,21 +100,11 @@ impl Messages {
         if let Some((schema, root)) = &self.fixed {
             return Ok((Some(schema.clone()), root.read(&mut reader)?));
         }
-        if let Some(known) = self.recognize(&text) {
-            reader.seek(known.beginning.len());
-            let value = known.root.read(&mut reader)?;
-            let schema = known.schema.clone();
-            if reader.take(b"}") {
-                return Ok((Some(schema), value));
-            }
-            reader = Reader::new(&text);
-        }
         self.read_envelope(reader)
     }
 
     /// The remembered schema whose bytes the message begins with.
-    fn recognize(&mut self, text: &ByteString) -> Option<&Known> {
-        let bytes = text.as_bytes();
+    fn recognize(&mut self, bytes: &[u8]) -> Option<&Known> {
         let begins = |known: &Known| bytes.starts_with(&known.beginning);
         if !self.known.get(self.last).is_some_and(begins) {
             self.last = self.known.iter().take(COMPARED).position(begins)?;

@@ -93,6 +93,8 @@ fn render_part(schema: Option<&SchemaRef>, options: Options, out: &mut BytesMut)
     }
 }
 
+type Parameters = Vec<(Arc<str>, Arc<str>)>;
+
 /// The members of a schema's JSON; values that nest are kept as positions until the type is known.
 #[derive(Default)]
 struct Members {
@@ -102,7 +104,7 @@ struct Members {
     version: Option<i32>,
     doc: Option<Arc<str>>,
     field: Option<Arc<str>>,
-    parameters: Vec<(Arc<str>, Arc<str>)>,
+    parameters: Parameters,
     default: Option<usize>,
     items: Option<usize>,
     keys: Option<usize>,
@@ -185,7 +187,7 @@ fn read_members(reader: &mut Reader<'_>) -> Result<Members, Fault> {
     Ok(members)
 }
 
-fn read_parameters(reader: &mut Reader<'_>) -> Result<Vec<(Arc<str>, Arc<str>)>, Fault> {
+fn read_parameters(reader: &mut Reader<'_>) -> Result<Parameters, Fault> {
     let mut parameters = Vec::new();
     let mut more = reader.enter_object()?;
     while more {
