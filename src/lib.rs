@@ -3,6 +3,7 @@
 //! This crate is what Kafka Connect's runtime is: the worker, the herder, the seam over Kafka's clients, REST and
 //! the command line. Sources, sinks, converters and transformations are crates of their own; [`plugins`] lists them.
 
+pub mod cli;
 pub mod herder;
 pub mod plugins;
 pub mod rest;

@@ -1,3 +1,5 @@
 //! The `tapline` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    tapline::cli::main()
+}

@@ -18,6 +18,20 @@ pub enum TargetState {
     Stopped,
 }
 
+impl TargetState {
+    /// Reads an `initial_state` (KIP-980).
+    pub fn initial(name: &str) -> Result<Self, super::Error> {
+        match name.to_ascii_uppercase().as_str() {
+            "RUNNING" => Ok(Self::Started),
+            "PAUSED" => Ok(Self::Paused),
+            "STOPPED" => Ok(Self::Stopped),
+            _ => Err(super::Error::BadRequest(format!(
+                "initial_state {name} is none of RUNNING, PAUSED, STOPPED"
+            ))),
+        }
+    }
+}
+
 /// What a connector or a task is doing (`AbstractStatus.State`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]

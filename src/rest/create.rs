@@ -21,7 +21,11 @@ pub(super) async fn create(
     let Some(ConfigBody(config)) = request.config else {
         return Err(Error::bad_request("the request has no \"config\""));
     };
-    let state = initial_state(request.initial_state.as_deref())?;
+    let state = request
+        .initial_state
+        .as_deref()
+        .map(TargetState::initial)
+        .transpose()?;
     let config = named(name, config)?;
     check(&app.herder, &config).await?;
     let Some(offsets) = request.initial_offsets else {
@@ -105,22 +109,6 @@ fn named(name: &str, mut config: Config) -> Result<Config, Error> {
     }
 }
 
-/// KIP-980.
-fn initial_state(given: Option<&str>) -> Result<Option<TargetState>, Error> {
-    Ok(match given.map(str::to_ascii_uppercase).as_deref() {
-        None => None,
-        Some("RUNNING") => Some(TargetState::Started),
-        Some("PAUSED") => Some(TargetState::Paused),
-        Some("STOPPED") => Some(TargetState::Stopped),
-        Some(_) => {
-            return Err(Error::bad_request(format!(
-                "initial_state {} is none of RUNNING, PAUSED, STOPPED",
-                given.unwrap_or_default()
-            )));
-        }
-    })
-}
-
 /// 201, with where the connector is now to be found.
 fn created(headers: &HeaderMap, info: &ConnectorInfo) -> Response {
     let mut response = json(StatusCode::CREATED, info);
@@ -134,7 +122,7 @@ fn created(headers: &HeaderMap, info: &ConnectorInfo) -> Response {
 }
 
 /// A name as one segment of a path.
-fn escaped(name: &str) -> String {
+pub(crate) fn escaped(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte) {
@@ -162,15 +150,5 @@ mod tests {
         let config = named("a", Config::from_iter([("topic", "t")])).unwrap();
         assert_eq!(config.get("name"), Some("a"));
         assert!(named("a", Config::from_iter([("name", "b")])).is_err());
-    }
-
-    #[test]
-    fn an_initial_state_is_one_of_three() {
-        assert_eq!(initial_state(None).unwrap(), None);
-        assert_eq!(
-            initial_state(Some("stopped")).unwrap(),
-            Some(TargetState::Stopped)
-        );
-        assert!(initial_state(Some("BOGUS")).is_err());
     }
 }

@@ -28,6 +28,7 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use create::escaped;
 pub use listeners::{Listeners, advertised};
 pub use loggers::Loggers;
 

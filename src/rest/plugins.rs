@@ -1,75 +1,22 @@
 //! `/connector-plugins`.
 
 use axum::extract::State;
-use serde_json::{Value as Json, json};
-use tapline_api::config::ConfigDef;
-use tapline_api::connector::ConnectorType;
+use serde_json::json;
 
 use super::App;
 use super::answer::{Answer, Error, ok};
 use super::request::{Body, ConfigBody, Names, Parameters};
 use crate::herder::validate::{self, Definition};
-use crate::plugins;
+use crate::plugins::{self, Plugin};
 
 /// The connectors; with `connectorsOnly=false` everything (KIP-769).
 pub(super) async fn list(parameters: Parameters) -> Answer {
-    ok(&listed(parameters.flag("connectorsOnly", true)))
-}
-
-fn listed(connectors_only: bool) -> Vec<Json> {
-    let of = |kind: ConnectorType| {
-        let of_kind = plugins::CONNECTORS
-            .iter()
-            .filter(move |plugin| plugin.kind() == kind);
-        of_kind
-            .map(|plugin| (plugin.class, plugin.version))
-            .collect::<Vec<_>>()
-    };
-    let mut kinds = vec![
-        ("sink", of(ConnectorType::Sink)),
-        ("source", of(ConnectorType::Source)),
-    ];
-    if !connectors_only {
-        let converters = plugins::CONVERTERS.iter();
-        kinds.extend([
-            (
-                "transformation",
-                plugins::TRANSFORMATIONS
-                    .iter()
-                    .map(|p| (p.class, p.version))
-                    .collect(),
-            ),
-            (
-                "predicate",
-                plugins::PREDICATES.iter().map(|p| (p.class, p.version)).collect(),
-            ),
-            (
-                "converter",
-                converters
-                    .clone()
-                    .filter(|p| p.new.is_some())
-                    .map(|p| (p.class, p.version))
-                    .collect(),
-            ),
-            (
-                "header_converter",
-                converters
-                    .filter(|p| p.header.is_some())
-                    .map(|p| (p.class, p.version))
-                    .collect(),
-            ),
-        ]);
-    }
-    let mut all = Vec::new();
-    for (kind, mut of_kind) in kinds {
-        of_kind.sort_unstable();
-        all.extend(
-            of_kind
-                .into_iter()
-                .map(|(class, version)| json!({ "class": class, "type": kind, "version": version })),
-        );
-    }
-    all
+    let connectors_only = parameters.flag("connectorsOnly", true);
+    let listed = plugins::all().into_iter();
+    let listed = listed.filter(|plugin| !connectors_only || matches!(plugin.kind, "sink" | "source"));
+    let entry =
+        |plugin: Plugin| json!({ "class": plugin.class, "type": plugin.kind, "version": plugin.version });
+    ok(&listed.map(entry).collect::<Vec<_>>())
 }
 
 /// A plugin's options.
@@ -84,11 +31,8 @@ fn definitions(class: &str) -> Option<Vec<Definition>> {
     if let Some(plugin) = plugins::connector(class) {
         return Some(validate::definitions(plugin));
     }
-    let of = |def: &ConfigDef| def.keys().iter().map(Definition::of).collect();
-    plugins::transformation(class)
-        .map(|plugin| of(plugin.config))
-        .or_else(|| plugins::predicate(class).map(|plugin| of(plugin.config)))
-        .or_else(|| plugins::converter(class).map(|plugin| of(plugin.config)))
+    let plugin = plugins::all().into_iter().find(|plugin| plugin.is_named(class))?;
+    Some(plugin.config.keys().iter().map(Definition::of).collect())
 }
 
 /// What there is to say against a configuration; 200 even if it is a lot.
