@@ -1,5 +1,7 @@
 //! JsonConverter against messages that Kafka Connect's own wrote, and against anything.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests say what they expect")]
+
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
