@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct Pattern {
     whole: Regex,
+    anywhere: Regex,
     source: String,
 }
 
@@ -27,13 +28,16 @@ impl Pattern {
     }
 
     fn compile(option: &str, source: &str, flags: &str) -> Result<Self> {
-        let whole = Regex::new(&format!("{flags}^(?:{source})$")).map_err(|error| {
-            Error::config(format!(
-                "Invalid value {source} for configuration {option}: {error}"
-            ))
-        })?;
+        let compile = |pattern: &str| {
+            Regex::new(pattern).map_err(|error| {
+                Error::config(format!(
+                    "Invalid value {source} for configuration {option}: {error}"
+                ))
+            })
+        };
         Ok(Self {
-            whole,
+            whole: compile(&format!("{flags}^(?:{source})$"))?,
+            anywhere: compile(&format!("{flags}(?:{source})"))?,
             source: source.to_owned(),
         })
     }
@@ -48,10 +52,17 @@ impl Pattern {
         self.whole.is_match(text).unwrap_or(false)
     }
 
-    /// `replacement` with `$1`, `${name}` and `\$` filled in from a match of the whole text; `None` without a match.
+    /// What `Matcher.replaceFirst` makes of a text that matches as a whole; `None` without such a match. `$1`, `${name}`
+    /// and `\$` in `replacement` are filled in. As in Java, the *first* match is replaced, which may be shorter than the
+    /// text (`a|ab`, `.*?`).
     pub fn replace(&self, text: &str, replacement: &str) -> Option<String> {
-        let captures = self.whole.captures(text).ok().flatten()?;
+        if !self.matches(text) {
+            return None;
+        }
+        let captures = self.anywhere.captures(text).ok().flatten()?;
+        let found = captures.get(0)?;
         let mut out = String::with_capacity(replacement.len() + text.len());
+        out.push_str(text.get(..found.start())?);
         let mut rest = replacement.chars().peekable();
         while let Some(c) = rest.next() {
             match c {
@@ -79,6 +90,7 @@ impl Pattern {
                 c => out.push(c),
             }
         }
+        out.push_str(text.get(found.end()..)?);
         Some(out)
     }
 }
@@ -98,6 +110,10 @@ mod tests {
         );
         assert_eq!(pattern.replace("g.fx.pk1", "$23").as_deref(), Some("13"));
         assert_eq!(pattern.replace("g.fx.pk1", r"\$x").as_deref(), Some("$x"));
+        assert_eq!(
+            Pattern::new("x", "a|ab").unwrap().replace("ab", "X").as_deref(),
+            Some("Xb")
+        );
         let named = Pattern::new("x", "(?<a>[a-z]+)-.*").unwrap();
         assert_eq!(named.replace("shop-1", "to_${a}").as_deref(), Some("to_shop"));
         assert!(

@@ -53,6 +53,24 @@ pub enum Type {
 }
 
 impl Type {
+    /// The name of Java's constant, for messages: `INT32`, `FLOAT64`, …
+    pub const fn constant(self) -> &'static str {
+        match self {
+            Self::Int8 => "INT8",
+            Self::Int16 => "INT16",
+            Self::Int32 => "INT32",
+            Self::Int64 => "INT64",
+            Self::Float32 => "FLOAT32",
+            Self::Float64 => "FLOAT64",
+            Self::Boolean => "BOOLEAN",
+            Self::String => "STRING",
+            Self::Bytes => "BYTES",
+            Self::Array => "ARRAY",
+            Self::Map => "MAP",
+            Self::Struct => "STRUCT",
+        }
+    }
+
     /// The name in JSON schemas and messages: `int32`, `struct`, …
     pub const fn name(self) -> &'static str {
         match self {
@@ -198,6 +216,15 @@ impl Schema {
             key: self.key.clone(),
             element: self.element.clone(),
         })
+    }
+
+    /// Starts a copy of type, name, version, documentation, parameters, fields and elements, but required and without
+    /// a default (what `SchemaUtil.copySchemaBasics` and adding all fields make).
+    pub fn to_basics(&self) -> SchemaBuilder {
+        let mut builder = self.to_builder();
+        builder.0.optional = false;
+        builder.0.default = None;
+        builder
     }
 
     /// Unique in this process, never reused: the key of every per-schema cache.
@@ -380,6 +407,15 @@ impl SchemaBuilder {
             name: name.into(),
             schema,
         });
+        self
+    }
+
+    /// Puts another schema in the place of a field's; nothing happens where there is no such field.
+    #[must_use]
+    pub fn replace_field(mut self, name: &str, schema: SchemaRef) -> Self {
+        if let Some(field) = self.0.fields.iter_mut().find(|field| &*field.name == name) {
+            field.schema = schema;
+        }
         self
     }
 

@@ -77,6 +77,25 @@ impl Value {
         }
     }
 
+    /// The name of the Java class that Kafka Connect would have, for messages; `null` for null.
+    pub const fn java_class(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Int8(_) => "java.lang.Byte",
+            Self::Int16(_) => "java.lang.Short",
+            Self::Int32(_) => "java.lang.Integer",
+            Self::Int64(_) => "java.lang.Long",
+            Self::Float32(_) => "java.lang.Float",
+            Self::Float64(_) => "java.lang.Double",
+            Self::Boolean(_) => "java.lang.Boolean",
+            Self::String(_) => "java.lang.String",
+            Self::Bytes(_) => "[B",
+            Self::Array(_) => "java.util.ArrayList",
+            Self::Map(_) => "java.util.HashMap",
+            Self::Struct(_) => "org.apache.kafka.connect.data.Struct",
+        }
+    }
+
     /// Bytes held, for bounding channels: the value itself and what it owns or keeps alive of its frame.
     pub fn size(&self) -> usize {
         size_of::<Self>()

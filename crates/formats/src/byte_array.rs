@@ -7,7 +7,7 @@ use tapline_api::config::ConfigDef;
 use tapline_api::convert::{self, Encoded};
 use tapline_api::{Error, Headers, Result, Schema, SchemaRef, Type, Value};
 
-use crate::{CONVERTER_TYPE, java};
+use crate::CONVERTER_TYPE;
 
 /// No options of its own.
 pub static CONFIG: ConfigDef = ConfigDef::new(&[CONVERTER_TYPE]);
@@ -45,7 +45,7 @@ impl convert::Converter for Converter {
         {
             return Err(Error::data(format!(
                 "Invalid schema type for ByteArrayConverter: {}",
-                java::constant(schema.kind())
+                schema.kind().constant()
             )));
         }
         match value {
@@ -55,8 +55,8 @@ impl convert::Converter for Converter {
                 Ok(Encoded::Bytes)
             }
             other => Err(Error::data(format!(
-                "ByteArrayConverter is not compatible with objects of type {}",
-                java::class_of(other)
+                "ByteArrayConverter is not compatible with objects of type class {}",
+                other.java_class()
             ))),
         }
     }

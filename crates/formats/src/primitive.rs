@@ -8,7 +8,7 @@ use tapline_api::config::ConfigDef;
 use tapline_api::convert::{self, Encoded};
 use tapline_api::{Error, Headers, Result, Schema, SchemaRef, Type, Value};
 
-use crate::{CONVERTER_TYPE, java};
+use crate::CONVERTER_TYPE;
 
 /// No options of their own.
 pub static CONFIG: ConfigDef = ConfigDef::new(&[CONVERTER_TYPE]);
@@ -65,7 +65,7 @@ impl convert::Converter for Converter {
         {
             return Err(Error::data(format!(
                 "Invalid schema type for BooleanConverter: {}",
-                java::constant(schema.kind())
+                schema.kind().constant()
             )));
         }
         match (self.kind, value) {
@@ -78,15 +78,15 @@ impl convert::Converter for Converter {
             (Type::Float64, Value::Float64(n)) => out.put_f64(*n),
             (Type::Boolean, other) => {
                 return Err(Error::data(format!(
-                    "BooleanConverter is not compatible with objects of type {}",
-                    java::class_of(other)
+                    "BooleanConverter is not compatible with objects of type class {}",
+                    other.java_class()
                 )));
             }
             (_, other) => {
                 return Err(Error::data(format!(
-                    "Failed to serialize to {} (was {}): ",
+                    "Failed to serialize to {} (was class {}): ",
                     self.names().0,
-                    java::class_of(other)
+                    other.java_class()
                 )));
             }
         }

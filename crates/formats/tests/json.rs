@@ -1,6 +1,10 @@
 //! JsonConverter against messages that Kafka Connect's own wrote, and against anything.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests say what they expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests say what they expect"
+)]
 
 use std::sync::Arc;
 

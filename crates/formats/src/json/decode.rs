@@ -19,7 +19,6 @@ use super::encode::scale;
 use super::fault::{Fault, caused, data};
 use super::reader::{Reader, Token};
 use super::text::push_escaped;
-use crate::java;
 use crate::number::parse_decimal;
 
 /// Base64 as Jackson reads it: padded or not.
@@ -183,7 +182,7 @@ impl Node {
 
 impl Kind {
     const fn constant(&self) -> &'static str {
-        java::constant(match self {
+        let kind = match self {
             Self::Int8 => Type::Int8,
             Self::Int16 => Type::Int16,
             Self::Int32 => Type::Int32,
@@ -196,7 +195,8 @@ impl Kind {
             Self::Array(_) => Type::Array,
             Self::Object(_) | Self::Pairs(_) => Type::Map,
             Self::Struct(_) => Type::Struct,
-        })
+        };
+        kind.constant()
     }
 
     fn refusal(&self) -> String {

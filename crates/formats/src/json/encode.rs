@@ -13,7 +13,6 @@ use tapline_api::{Schema, SchemaRef, Struct, Type, Value};
 use super::fault::{Fault, data};
 use super::text::{push_escaped, push_string};
 use super::{Options, schema};
-use crate::java;
 use crate::number::{push_decimal, push_double, push_float, push_integer};
 
 /// Everything there is to know about one schema.
@@ -194,9 +193,9 @@ impl Node {
             (Kind::Struct(fields), Value::Struct(row)) => fields.write(row, out)?,
             (kind, value) => {
                 return Err(data(format!(
-                    "Invalid type for {}: {}",
+                    "Invalid type for {}: class {}",
                     kind.name(),
-                    java::class_of(value)
+                    value.java_class()
                 )));
             }
         }
@@ -339,8 +338,8 @@ fn write_name(key: &Value, out: &mut BytesMut) -> Result<(), Fault> {
         Value::Null => out.extend_from_slice(b"\"null\""),
         other => {
             return Err(data(format!(
-                "Invalid type for STRING: {}",
-                java::class_of(other)
+                "Invalid type for STRING: class {}",
+                other.java_class()
             )));
         }
     }
