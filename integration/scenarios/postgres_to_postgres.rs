@@ -24,6 +24,7 @@ const TABLES: &str = "
         id bigint primary key, small smallint not null, n int, part real, share double precision,
         amount numeric(12,2) not null, flag boolean, name varchar(40), body text, raw bytea, uid uuid, doc jsonb,
         day date, moment time, at timestamp(3), exact timestamp, stamp timestamptz, tags text[], numbers int[]);
+    alter table customers alter body set storage external;
     create table pairs (a int, b text, note text, primary key (a, b));
     insert into customers
         select i, i % 100, nullif(i % 7, 0), i / 3.0, i / 7.0, i * 1.25, i % 2 = 0, 'name ' || i,
@@ -51,12 +52,14 @@ fn carries(name: &str, settings: &[(&str, &str)]) {
         &sink(postgres(), &format!("{name}_to"), &topics),
     );
     equal(name, &from, &to);
+    worker.wait_running(&format!("{name}-source"));
 
     from.execute("insert into customers (id, small, amount) values (2001, 1, 0), (2002, -1, -0.01)");
     from.execute("update customers set n = n + 1, name = null where id <= 300");
     from.execute("delete from customers where id between 301 and 400");
-    // a new key is a deletion and an insertion; the long text stays in its place, unread
-    from.execute("update customers set id = id + 10000 where id between 401 and 420");
+    // long texts stay in their place, unread; a new key is a deletion and an insertion, of rows without one
+    from.execute("update customers set flag = not flag where id between 501 and 600");
+    from.execute("update customers set id = id + 10000 where id between 401 and 450 and id % 3 = 0");
     from.execute("update pairs set b = b || '!' where a % 2 = 0; delete from pairs where a % 5 = 0");
     from.execute("begin; update pairs set note = 'rolled back'; rollback");
     from.execute("begin; insert into pairs values (99, 'x', 'born'); update pairs set note = 'grown' where a = 99; delete from pairs where a = 99; insert into pairs values (99, 'x', 'again'); commit");

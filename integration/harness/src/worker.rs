@@ -39,7 +39,8 @@ impl Worker {
         worker
     }
 
-    /// As [`start`](Self::start), without starting it.
+    /// As [`start`](Self::start), without starting it. `$TAPLINE` stands in for the binary: with
+    /// `integration/servers/connect-worker.sh` a scenario runs against Kafka Connect itself.
     pub fn prepare(binary: &str, settings: &[(&str, &str)], connectors: &[(&str, Value)]) -> Worker {
         let dir = folder("worker");
         let address = format!("127.0.0.1:{}", free_port());
@@ -63,7 +64,7 @@ impl Worker {
             })
             .collect();
         Worker {
-            binary: binary.into(),
+            binary: std::env::var_os("TAPLINE").map_or_else(|| binary.into(), PathBuf::from),
             dir,
             settings: all,
             connectors,

@@ -22,21 +22,21 @@ pub fn differences(path: &str, recorded: &Value, actual: &Value, found: &mut Vec
             }
         }
         (Value::Array(recorded), Value::Array(actual)) => {
-            let recorded = available(recorded);
+            let (recorded, actual) = (available(recorded), available(actual));
             if let (Some(_), Some(_)) = (
                 recorded.first().and_then(|v| name(v)),
-                actual.first().and_then(name),
+                actual.first().and_then(|v| name(v)),
             ) {
-                return by_name(path, &recorded, actual, found);
+                return by_name(path, &recorded, &actual, found);
             }
             if recorded.len() != actual.len() {
-                found.push(format!(
+                return found.push(format!(
                     "{path}: {} elements for {}: {actual:?}",
                     actual.len(),
                     recorded.len()
                 ));
             }
-            for (i, (recorded, actual)) in recorded.iter().zip(actual).enumerate() {
+            for (i, (recorded, actual)) in recorded.iter().zip(&actual).enumerate() {
                 differences(&format!("{path}[{i}]"), recorded, actual, found);
             }
         }
@@ -46,7 +46,7 @@ pub fn differences(path: &str, recorded: &Value, actual: &Value, found: &mut Vec
 }
 
 /// Compares lists of named things name by name, and then their order.
-fn by_name(path: &str, recorded: &[&Value], actual: &[Value], found: &mut Vec<String>) {
+fn by_name(path: &str, recorded: &[&Value], actual: &[&Value], found: &mut Vec<String>) {
     for value in recorded {
         let key = name(value).unwrap_or_default();
         match actual.iter().find(|other| name(other) == Some(key)) {
@@ -69,7 +69,7 @@ fn by_name(path: &str, recorded: &[&Value], actual: &[Value], found: &mut Vec<St
     };
     let (left, right): (Vec<_>, Vec<_>) = (
         recorded.iter().map(|v| name(v)).collect(),
-        actual.iter().map(name).collect(),
+        actual.iter().map(|v| name(v)).collect(),
     );
     let (left, right) = (order(left.clone(), right.clone()), order(right, left));
     if let Some((a, b)) = left.iter().zip(&right).find(|(a, b)| a != b) {
