@@ -155,14 +155,19 @@ fn every(kind: ConnectorType) -> &'static ConfigDef {
     }
 }
 
-/// The connector's own options. Debezium's sources tell their findings but not their values.
+/// The connector's own options. Debezium's sources tell their findings but not their values; a former name has the
+/// place of the option it stands for.
 fn own(plugin: &ConnectorPlugin, config: &Config) -> impl Iterator<Item = Entry> {
     let hides = plugin.kind() == ConnectorType::Source && plugin.class.starts_with("io.debezium.");
+    let mut last = None;
     plugin.config.validate(config).into_iter().map(move |info| {
+        let place = info.key.group.map(|group| (group, info.key.order));
         let mut entry = Entry::of(info);
         if hides {
             entry.value.value = None;
+            entry.value.is_former = place.is_some() && place == last;
         }
+        last = place;
         entry
     })
 }

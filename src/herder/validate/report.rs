@@ -1,6 +1,6 @@
 //! What a validation answers (`ConfigInfos`), and the text it becomes when a connector is refused.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tapline_api::config::{ConfigInfo, ConfigKey, Default};
 
 /// The answer: every option's declaration and value, and what there is to say against it.
@@ -21,8 +21,17 @@ pub struct ConfigInfos {
 pub struct Entry {
     /// The declaration.
     pub definition: Option<Definition>,
-    /// The value.
+    /// The value; REST shows null for a former name without findings.
+    #[serde(serialize_with = "told")]
     pub value: Value,
+}
+
+fn told<S: Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S::Error> {
+    if value.is_former && value.errors.is_empty() {
+        serializer.serialize_none()
+    } else {
+        value.serialize(serializer)
+    }
 }
 
 /// An option's declaration (`ConfigKeyInfo`).
@@ -52,6 +61,9 @@ pub struct Value {
     pub recommended_values: Vec<String>,
     pub errors: Vec<String>,
     pub visible: bool,
+    /// A former name of another option, which Debezium's sources declare and do not evaluate.
+    #[serde(skip)]
+    pub is_former: bool,
 }
 
 impl Definition {
@@ -94,6 +106,7 @@ impl Entry {
                 recommended_values: info.recommended,
                 errors: info.errors,
                 visible: info.visible,
+                is_former: false,
             },
         }
     }
@@ -108,6 +121,7 @@ impl Entry {
                 recommended_values: Vec::new(),
                 errors: vec![error],
                 visible: true,
+                is_former: false,
             },
         }
     }

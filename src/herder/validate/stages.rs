@@ -139,6 +139,7 @@ fn class(
             recommended_values: known.to_vec(),
             errors,
             visible: true,
+            is_former: false,
         },
     }
 }
@@ -167,6 +168,7 @@ fn version(kind: &Kind, alias: &str, prefix: &str, config: &Config, version: Opt
             recommended_values: version.iter().map(|&version| version.to_owned()).collect(),
             errors: Vec::new(),
             visible: true,
+            is_former: false,
         },
     }
 }
