@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
+use tapline_api::config::Config;
 use tapline_api::{Error, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::connector_file::{self, Connector};
@@ -15,11 +18,14 @@ use crate::herder::{self, Herder, TargetState, validate};
 use crate::rest::{self, Listeners, Loggers};
 use crate::worker::config::WorkerConfig;
 
+/// How long requests that run have to be answered when the worker stops.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
+
 /// `tapline worker`
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
-    /// The worker's properties, as Kafka Connect takes them
-    properties: PathBuf,
+    /// The worker's properties, as Kafka Connect takes them; without, all are at their defaults
+    properties: Option<PathBuf>,
     /// Connectors to create, or to give this configuration (.json or .properties)
     connectors: Vec<PathBuf>,
     /// Where the embedded broker keeps its topics, when there is no bootstrap.servers
@@ -28,7 +34,11 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, loggers: Arc<Loggers>) -> Result<ExitCode> {
-    let config = WorkerConfig::new(connector_file::properties(&args.properties)?, args.data_dir)?;
+    let properties = match &args.properties {
+        Some(file) => connector_file::properties(file)?,
+        None => Config::new(),
+    };
+    let config = WorkerConfig::new(properties, args.data_dir)?;
     let connectors: Vec<_> = args
         .connectors
         .iter()
@@ -57,11 +67,8 @@ pub(super) async fn run(args: Args, loggers: Arc<Loggers>) -> Result<ExitCode> {
     let stopping = async {
         herder.stop().await;
         cancel.cancel();
-        while let Some(ended) = servers.join_next().await {
-            if let Ok(Err(error)) = ended {
-                tracing::warn!(%error, "REST ended");
-            }
-        }
+        // What is still asked was asked of a herder that has stopped.
+        let _ = timeout(LAST_ANSWERS, servers.join_all()).await;
     };
     tokio::select! {
         () = stopping => ended.map(|()| ExitCode::SUCCESS),
