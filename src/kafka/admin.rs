@@ -61,7 +61,9 @@ impl Admin {
             .map(|(name, new)| {
                 let replication = TopicReplication::Fixed(new.replication_factor);
                 let native = NativeTopic::new(name, new.partitions, replication);
-                new.settings.iter().fold(native, |native, (k, v)| native.set(k, v))
+                new.settings
+                    .iter()
+                    .fold(native, |native, (k, v)| native.set(k, v))
             })
             .collect();
         let results = client
@@ -71,7 +73,10 @@ impl Admin {
         let made = results.into_iter().map(|result| match result {
             Ok(_) => Ok(Created::Yes),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => Ok(Created::Existed),
-            Err((name, code)) => Err(by_code(code, format!("could not create topic \"{name}\": {code}"))),
+            Err((name, code)) => Err(by_code(
+                code,
+                format!("could not create topic \"{name}\": {code}"),
+            )),
         });
         let made = made.collect();
         drop_elsewhere(client);
@@ -87,7 +92,10 @@ impl Admin {
             .map_err(|error| classify("could not delete a topic", &error))?;
         drop_elsewhere(client);
         match results.into_iter().next() {
-            Some(Err((name, code))) => Err(by_code(code, format!("could not delete topic \"{name}\": {code}"))),
+            Some(Err((name, code))) => Err(by_code(
+                code,
+                format!("could not delete topic \"{name}\": {code}"),
+            )),
             _ => Ok(()),
         }
     }
@@ -137,11 +145,12 @@ impl Admin {
                 .map_err(|error| classify(&what, &error))?;
             let found = metadata.topics().iter().find(|topic| topic.name() == name);
             match found.and_then(|topic| topic.error()) {
-                None => Ok(found.map(|topic| TopicInfo {
-                    name: name.clone(),
-                    partitions: i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX),
-                })
-                .filter(|topic| topic.partitions > 0)),
+                None => Ok(found
+                    .map(|topic| TopicInfo {
+                        name: name.clone(),
+                        partitions: i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX),
+                    })
+                    .filter(|topic| topic.partitions > 0)),
                 Some(error) => match RDKafkaErrorCode::from(error) {
                     RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => Ok(None),
                     RDKafkaErrorCode::LeaderNotAvailable => Ok(None),
@@ -164,16 +173,19 @@ impl Admin {
                 }
             }
             let committed = consumer.committed_offsets(list, TIMEOUT).map_err(failed)?;
-            let known = committed.elements().into_iter().filter_map(|element| match element.offset() {
-                Offset::Offset(offset) => Some((
-                    TopicPartition {
-                        topic: element.topic().into(),
-                        partition: element.partition(),
-                    },
-                    offset,
-                )),
-                _ => None,
-            });
+            let known = committed
+                .elements()
+                .into_iter()
+                .filter_map(|element| match element.offset() {
+                    Offset::Offset(offset) => Some((
+                        TopicPartition {
+                            topic: element.topic().into(),
+                            partition: element.partition(),
+                        },
+                        offset,
+                    )),
+                    _ => None,
+                });
             Ok(known.collect())
         })
         .await

@@ -98,18 +98,30 @@ impl Clients {
 
     /// A connector's producer: `client.id`, then the worker's `producer.*`, then `overrides`.
     pub fn producer(&self, client_id: &str, overrides: &Config) -> ClientConfig {
-        self.build(Role::Producer, client_id, &[&self.0.worker.prefixed("producer."), overrides])
+        self.build(
+            Role::Producer,
+            client_id,
+            &[&self.0.worker.prefixed("producer."), overrides],
+        )
     }
 
     /// A connector's consumer in `group`: the worker's `consumer.*`, then `overrides`.
     pub fn consumer(&self, client_id: &str, group: &str, overrides: &Config) -> ClientConfig {
         let group = Config::from_iter([("group.id", group)]);
-        self.build(Role::Consumer, client_id, &[&group, &self.0.worker.prefixed("consumer."), overrides])
+        self.build(
+            Role::Consumer,
+            client_id,
+            &[&group, &self.0.worker.prefixed("consumer."), overrides],
+        )
     }
 
     /// A connector's admin client: the worker's own options, its `admin.*`, then `overrides`.
     pub fn admin(&self, client_id: &str, overrides: &Config) -> ClientConfig {
-        self.build(Role::Admin, client_id, &[&self.shared(), &self.0.worker.prefixed("admin."), overrides])
+        self.build(
+            Role::Admin,
+            client_id,
+            &[&self.shared(), &self.0.worker.prefixed("admin."), overrides],
+        )
     }
 
     /// The worker's own producer, for its topics.
@@ -127,13 +139,18 @@ impl Clients {
         self.0
             .worker
             .iter()
-            .filter(|(name, _)| name.starts_with("ssl.") || name.starts_with("sasl.") || SHARED.contains(name))
+            .filter(|(name, _)| {
+                name.starts_with("ssl.") || name.starts_with("sasl.") || SHARED.contains(name)
+            })
             .map(|(name, value)| (name.to_owned(), value.map(str::to_owned)))
             .collect()
     }
 
     fn build(&self, role: Role, client_id: &str, layers: &[&Config]) -> ClientConfig {
-        let mut options = Config::from_iter([("bootstrap.servers", &*self.0.bootstrap), ("client.id", client_id)]);
+        let mut options = Config::from_iter([
+            ("bootstrap.servers", &*self.0.bootstrap),
+            ("client.id", client_id),
+        ]);
         for layer in layers {
             for (name, value) in layer.iter() {
                 options.set_nullable(name, value.map(str::to_owned));
@@ -198,7 +215,10 @@ fn settle(config: &mut ClientConfig, role: Role, translated: &Translated) {
             let fetch = number(config, "fetch.max.bytes").unwrap_or(4 << 20);
             let partition = number(config, "max.partition.fetch.bytes").unwrap_or(1 << 20);
             if !given("receive.message.max.bytes") {
-                let receive = fetch.max(partition).saturating_add(1 << 20).clamp(100_000_000, 2_147_483_647);
+                let receive = fetch
+                    .max(partition)
+                    .saturating_add(1 << 20)
+                    .clamp(100_000_000, 2_147_483_647);
                 config.set("receive.message.max.bytes", receive.to_string());
             }
         }
@@ -209,7 +229,10 @@ fn settle(config: &mut ClientConfig, role: Role, translated: &Translated) {
 /// librdkafka's log lines and errors go to ours, with the client's name.
 pub(super) fn log(client: &str, level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
-        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error => {
             tracing::warn!(target: "librdkafka", client, "{facility} {message}");
         }
         RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
@@ -246,7 +269,11 @@ mod tests {
 
     #[test]
     fn a_connectors_override_wins_over_the_workers_which_wins_over_the_default() {
-        let clients = clients(&[("producer.linger.ms", "7"), ("producer.batch.size", "100000"), ("linger.ms", "9")]);
+        let clients = clients(&[
+            ("producer.linger.ms", "7"),
+            ("producer.batch.size", "100000"),
+            ("linger.ms", "9"),
+        ]);
         let config = clients.producer("p", &Config::from_iter([("batch.size", "5000")]));
         assert_eq!(config.get("linger.ms"), Some("7"));
         assert_eq!(config.get("batch.size"), Some("5000"));
@@ -262,21 +289,41 @@ mod tests {
         };
         assert_eq!(idempotent(&[]).as_deref(), Some("true"));
         assert_eq!(idempotent(&[("acks", "1")]).as_deref(), Some("false"));
-        assert_eq!(idempotent(&[("max.in.flight.requests.per.connection", "10")]).as_deref(), Some("false"));
-        assert_eq!(idempotent(&[("enable.idempotence", "false")]).as_deref(), Some("false"));
+        assert_eq!(
+            idempotent(&[("max.in.flight.requests.per.connection", "10")]).as_deref(),
+            Some("false")
+        );
+        assert_eq!(
+            idempotent(&[("enable.idempotence", "false")]).as_deref(),
+            Some("false")
+        );
     }
 
     #[test]
     fn the_workers_security_is_its_own_clients_and_not_its_connectors() {
         let clients = clients(&[("security.protocol", "SSL"), ("key.converter", "x")]);
-        assert_eq!(clients.internal_producer("i", &Config::new()).get("security.protocol"), Some("ssl"));
-        assert_eq!(clients.admin("a", &Config::new()).get("security.protocol"), Some("ssl"));
-        assert_eq!(clients.producer("p", &Config::new()).get("security.protocol"), None);
+        assert_eq!(
+            clients
+                .internal_producer("i", &Config::new())
+                .get("security.protocol"),
+            Some("ssl")
+        );
+        assert_eq!(
+            clients.admin("a", &Config::new()).get("security.protocol"),
+            Some("ssl")
+        );
+        assert_eq!(
+            clients.producer("p", &Config::new()).get("security.protocol"),
+            None
+        );
     }
 
     #[test]
     fn an_option_that_librdkafka_does_not_know_is_left_out() {
-        let config = clients(&[]).producer("p", &Config::from_iter([("no.such.option", "1"), ("linger.ms", "many")]));
+        let config = clients(&[]).producer(
+            "p",
+            &Config::from_iter([("no.such.option", "1"), ("linger.ms", "many")]),
+        );
         assert_eq!(config.get("no.such.option"), None);
         assert_eq!(config.get("linger.ms"), Some("1"));
     }

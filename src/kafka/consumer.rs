@@ -105,7 +105,9 @@ impl Context {
         // Without the group's offsets librdkafka asks for them itself, again and again.
         let committed = consumer.committed_offsets(list.clone(), TIMEOUT);
         let committed = committed
-            .inspect_err(|error| tracing::warn!(client = self.name, "could not read the group's offsets: {error}"))
+            .inspect_err(|error| {
+                tracing::warn!(client = self.name, "could not read the group's offsets: {error}")
+            })
             .unwrap_or_else(|_| list.clone());
         let partitions: Vec<_> = committed
             .elements()
@@ -157,7 +159,11 @@ pub enum Subscription {
 
 impl Consumer {
     /// Makes a consumer and subscribes it. It joins the group as it is polled.
-    pub fn new(config: &ClientConfig, subscription: &Subscription, rebalance: Box<dyn Rebalance>) -> Result<Self> {
+    pub fn new(
+        config: &ClientConfig,
+        subscription: &Subscription,
+        rebalance: Box<dyn Rebalance>,
+    ) -> Result<Self> {
         let context = Context {
             name: config.get("client.id").unwrap_or_default().to_owned(),
             rebalance,

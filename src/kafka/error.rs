@@ -28,11 +28,11 @@ pub fn classify(what: &str, error: &KafkaError) -> Error {
 /// As [`classify`], of a bare code.
 pub fn by_code(code: Code, message: String) -> Error {
     use rdkafka::error::RDKafkaErrorCode::{
-        Authentication, BadCompression, BadMessage, ClusterAuthorizationFailed, GroupAuthorizationFailed, InvalidConfig,
-        InvalidMessage, InvalidMessageSize, InvalidPartitions, InvalidRecord, InvalidReplicationFactor,
-        InvalidTimestamp, InvalidTopic, MessageBatchTooLarge, MessageSizeTooLarge, PolicyViolation,
-        SaslAuthenticationFailed, TopicAuthorizationFailed, TransactionalIdAuthorizationFailed, UnknownPartition,
-        UnsupportedSASLMechanism, UnsupportedVersion, SSL,
+        Authentication, BadCompression, BadMessage, ClusterAuthorizationFailed, GroupAuthorizationFailed,
+        InvalidConfig, InvalidMessage, InvalidMessageSize, InvalidPartitions, InvalidRecord,
+        InvalidReplicationFactor, InvalidTimestamp, InvalidTopic, MessageBatchTooLarge, MessageSizeTooLarge,
+        PolicyViolation, SSL, SaslAuthenticationFailed, TopicAuthorizationFailed,
+        TransactionalIdAuthorizationFailed, UnknownPartition, UnsupportedSASLMechanism, UnsupportedVersion,
     };
     match code {
         MessageSizeTooLarge | MessageBatchTooLarge | InvalidMessageSize => Error::data(message)

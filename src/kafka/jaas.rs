@@ -3,7 +3,7 @@
 /// librdkafka's settings for the credentials in it; `None` when the login module is not known.
 ///
 /// `org.apache.kafka.common.security.plain.PlainLoginModule required username="a" password="b";`
-pub fn credentials(text: &str) -> Option<Vec<(String, String)>> {
+pub(super) fn credentials(text: &str) -> Option<Vec<(String, String)>> {
     let mut words = words(text).into_iter();
     let module = words.next()?;
     let options: Vec<(String, String)> = words
@@ -75,7 +75,10 @@ mod tests {
                 ("sasl.password".to_owned(), "a\"b;c d".to_owned())
             ]
         );
-        assert_eq!(credentials("com.sun.security.auth.module.Krb5LoginModule required;"), None);
+        assert_eq!(
+            credentials("com.sun.security.auth.module.Krb5LoginModule required;"),
+            None
+        );
         assert_eq!(credentials(""), None);
     }
 }

@@ -58,7 +58,9 @@ impl Logs {
         let producer = if overrides.is_empty() {
             self.producer.clone()
         } else {
-            Arc::new(Producer::new(&self.clients.internal_producer(&self.name, overrides))?)
+            Arc::new(Producer::new(
+                &self.clients.internal_producer(&self.name, overrides),
+            )?)
         };
         let mut consumer = self.clients.internal_consumer(&self.name, overrides);
         consumer.set("enable.partition.eof", "true");
@@ -72,7 +74,12 @@ impl Logs {
 
 #[async_trait]
 impl TopicLogs for Logs {
-    async fn open(&self, topic: &str, clients: &Config, create: Option<NewTopic>) -> Result<Arc<dyn TopicLog>> {
+    async fn open(
+        &self,
+        topic: &str,
+        clients: &Config,
+        create: Option<NewTopic>,
+    ) -> Result<Arc<dyn TopicLog>> {
         Ok(Arc::new(self.log(topic, clients, create).await?))
     }
 }
@@ -103,17 +110,24 @@ impl Log {
     }
 
     fn send(&self, records: &[LogRecord]) -> Result<super::producer::Delivery> {
-        let producer = self.0.producer.as_ref().ok_or_else(|| Error::fatal("the log is closed"))?;
+        let producer = self
+            .0
+            .producer
+            .as_ref()
+            .ok_or_else(|| Error::fatal("the log is closed"))?;
         let (batch, delivery) = Batch::new(Arc::new(Notify::new()));
         let never = CancellationToken::new();
         for record in records {
             let headers = (!record.headers.is_empty()).then(|| {
-                record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-                    headers.insert(Header {
-                        key,
-                        value: value.as_deref(),
+                record
+                    .headers
+                    .iter()
+                    .fold(OwnedHeaders::new(), |headers, (key, value)| {
+                        headers.insert(Header {
+                            key,
+                            value: value.as_deref(),
+                        })
                     })
-                })
             });
             let outgoing = Outgoing {
                 topic: &self.0.topic,
@@ -175,7 +189,10 @@ impl TopicLog for Log {
 
     async fn tail(&self, from: &[(i32, i64)]) -> Result<Box<dyn LogTail>> {
         let (chunks, ended) = self.read(Some(from.to_vec()));
-        Ok(Box::new(Tail { chunks, _ended: ended }))
+        Ok(Box::new(Tail {
+            chunks,
+            _ended: ended,
+        }))
     }
 }
 
@@ -231,7 +248,8 @@ impl Reader<'_> {
                 (Some(_), Some((_, offset))) => Offset::Offset(*offset),
                 (Some(_), None) => Offset::End,
             };
-            list.add_partition_offset(topic, partition, offset).map_err(failed)?;
+            list.add_partition_offset(topic, partition, offset)
+                .map_err(failed)?;
         }
         consumer.assign(&list).map_err(failed)?;
         let mut open: Vec<bool> = vec![true; usize::try_from(partitions).unwrap_or(0)];
@@ -239,7 +257,11 @@ impl Reader<'_> {
         let mut chunk = Chunk::default();
         while !self.stop.load(Ordering::Acquire) {
             // What has gathered is handed over before there is a wait.
-            let wait = if chunk.records.is_empty() { Duration::from_millis(100) } else { Duration::ZERO };
+            let wait = if chunk.records.is_empty() {
+                Duration::from_millis(100)
+            } else {
+                Duration::ZERO
+            };
             match consumer.poll(wait) {
                 Some(Ok(message)) => {
                     chunk.add(&message);
@@ -247,7 +269,10 @@ impl Reader<'_> {
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     news = Instant::now();
-                    if let Some(flag) = usize::try_from(partition).ok().and_then(|index| open.get_mut(index)) {
+                    if let Some(flag) = usize::try_from(partition)
+                        .ok()
+                        .and_then(|index| open.get_mut(index))
+                    {
                         *flag = false;
                     }
                     if from.is_none() && !open.contains(&true) {

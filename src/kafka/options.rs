@@ -53,17 +53,40 @@ pub fn translate(options: &Config, role: Role) -> Translated {
 fn one(name: &str, value: &str, all: &Config, role: Role, out: &mut Translated) {
     let mut ignore = |why| out.ignored.push((name.to_owned(), why));
     match name {
-        "key.serializer" | "value.serializer" | "key.deserializer" | "value.deserializer" | "enable.auto.commit"
-        | "auto.commit.interval.ms" | "max.block.ms" | "max.poll.records" | "default.api.timeout.ms" => {
+        "key.serializer"
+        | "value.serializer"
+        | "key.deserializer"
+        | "value.deserializer"
+        | "enable.auto.commit"
+        | "auto.commit.interval.ms"
+        | "max.block.ms"
+        | "max.poll.records"
+        | "default.api.timeout.ms" => {
             ignore(WORKER);
         }
-        "interceptor.classes" | "metric.reporters" | "metrics.num.samples" | "metrics.recording.level"
-        | "metrics.sample.window.ms" | "auto.include.jmx.reporter" | "security.providers" | "ssl.provider"
-        | "ssl.protocol" | "ssl.enabled.protocols" | "ssl.keymanager.algorithm" | "ssl.trustmanager.algorithm"
-        | "ssl.secure.random.implementation" | "ssl.engine.factory.class" | "metadata.max.idle.ms"
-        | "partitioner.adaptive.partitioning.enable" | "partitioner.availability.timeout.ms"
-        | "exclude.internal.topics" | "socket.connection.setup.timeout.max.ms" | "ssl.truststore.type"
-        | "ssl.keystore.type" | "sasl.login.class" | "sasl.client.callback.handler.class" => ignore(JVM),
+        "interceptor.classes"
+        | "metric.reporters"
+        | "metrics.num.samples"
+        | "metrics.recording.level"
+        | "metrics.sample.window.ms"
+        | "auto.include.jmx.reporter"
+        | "security.providers"
+        | "ssl.provider"
+        | "ssl.protocol"
+        | "ssl.enabled.protocols"
+        | "ssl.keymanager.algorithm"
+        | "ssl.trustmanager.algorithm"
+        | "ssl.secure.random.implementation"
+        | "ssl.engine.factory.class"
+        | "metadata.max.idle.ms"
+        | "partitioner.adaptive.partitioning.enable"
+        | "partitioner.availability.timeout.ms"
+        | "exclude.internal.topics"
+        | "socket.connection.setup.timeout.max.ms"
+        | "ssl.truststore.type"
+        | "ssl.keystore.type"
+        | "sasl.login.class"
+        | "sasl.client.callback.handler.class" => ignore(JVM),
         "buffer.memory" => out.set("queue.buffering.max.kbytes", kilobytes(value)),
         "max.request.size" => out.set("message.max.bytes", value),
         "send.buffer.bytes" => out.set("socket.send.buffer.bytes", system_default(value)),
@@ -74,7 +97,9 @@ fn one(name: &str, value: &str, all: &Config, role: Role, out: &mut Translated) 
                 out.set("request.timeout.ms", value);
             }
             // librdkafka allows five minutes at most.
-            let millis = value.parse::<u64>().map_or(value.to_owned(), |ms| ms.min(300_000).to_string());
+            let millis = value
+                .parse::<u64>()
+                .map_or(value.to_owned(), |ms| ms.min(300_000).to_string());
             out.set("socket.timeout.ms", millis);
         }
         "compression.gzip.level" | "compression.lz4.level" | "compression.zstd.level" => {
@@ -102,7 +127,9 @@ fn one(name: &str, value: &str, all: &Config, role: Role, out: &mut Translated) 
         }
         "sasl.jaas.config" => match jaas::credentials(value) {
             Some(found) => out.settings.extend(found),
-            None => ignore("its login module is not known: PlainLoginModule, ScramLoginModule and OAuthBearerLoginModule are"),
+            None => ignore(
+                "its login module is not known: PlainLoginModule, ScramLoginModule and OAuthBearerLoginModule are",
+            ),
         },
         "ssl.endpoint.identification.algorithm" => {
             out.set(name, if value.is_empty() { "none" } else { "https" });
@@ -168,13 +195,20 @@ mod tests {
     }
 
     fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-        expected.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+        expected
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
     }
 
     #[test]
     fn java_names_and_units_become_those_of_librdkafka() {
         let cases: &[(&str, &str, &[(&str, &str)])] = &[
-            ("buffer.memory", "33554432", &[("queue.buffering.max.kbytes", "32768")]),
+            (
+                "buffer.memory",
+                "33554432",
+                &[("queue.buffering.max.kbytes", "32768")],
+            ),
             ("buffer.memory", "1", &[("queue.buffering.max.kbytes", "1")]),
             ("max.request.size", "2000000", &[("message.max.bytes", "2000000")]),
             ("acks", "all", &[("acks", "all")]),
@@ -182,16 +216,44 @@ mod tests {
             ("linger.ms", "20", &[("linger.ms", "20")]),
             ("batch.size", "16384", &[("batch.size", "16384")]),
             ("send.buffer.bytes", "-1", &[("socket.send.buffer.bytes", "0")]),
-            ("receive.buffer.bytes", "65536", &[("socket.receive.buffer.bytes", "65536")]),
-            ("security.protocol", "SASL_SSL", &[("security.protocol", "sasl_ssl")]),
-            ("partitioner.class", "org.apache.kafka.clients.producer.RoundRobinPartitioner", &[("partitioner", "random")]),
-            ("ssl.endpoint.identification.algorithm", "", &[("ssl.endpoint.identification.algorithm", "none")]),
-            ("ssl.truststore.certificates", "-----BEGIN", &[("ssl.ca.pem", "-----BEGIN")]),
-            ("request.timeout.ms", "900000", &[("request.timeout.ms", "900000"), ("socket.timeout.ms", "300000")]),
+            (
+                "receive.buffer.bytes",
+                "65536",
+                &[("socket.receive.buffer.bytes", "65536")],
+            ),
+            (
+                "security.protocol",
+                "SASL_SSL",
+                &[("security.protocol", "sasl_ssl")],
+            ),
+            (
+                "partitioner.class",
+                "org.apache.kafka.clients.producer.RoundRobinPartitioner",
+                &[("partitioner", "random")],
+            ),
+            (
+                "ssl.endpoint.identification.algorithm",
+                "",
+                &[("ssl.endpoint.identification.algorithm", "none")],
+            ),
+            (
+                "ssl.truststore.certificates",
+                "-----BEGIN",
+                &[("ssl.ca.pem", "-----BEGIN")],
+            ),
+            (
+                "request.timeout.ms",
+                "900000",
+                &[("request.timeout.ms", "900000"), ("socket.timeout.ms", "300000")],
+            ),
             ("debug", "eos", &[("debug", "eos")]),
         ];
         for (name, value, expected) in cases {
-            assert_eq!(settings(&[(name, value)], Role::Producer), pairs(expected), "{name}={value}");
+            assert_eq!(
+                settings(&[(name, value)], Role::Producer),
+                pairs(expected),
+                "{name}={value}"
+            );
         }
     }
 
@@ -209,7 +271,11 @@ mod tests {
             ("max.poll.records", "100", &[]),
         ];
         for (name, value, expected) in cases {
-            assert_eq!(settings(&[(name, value)], Role::Consumer), pairs(expected), "{name}={value}");
+            assert_eq!(
+                settings(&[(name, value)], Role::Consumer),
+                pairs(expected),
+                "{name}={value}"
+            );
         }
     }
 
@@ -220,15 +286,25 @@ mod tests {
                 &[("ssl.keystore.type", "PEM"), ("ssl.keystore.location", "/k.pem")],
                 Role::Admin
             ),
-            pairs(&[("ssl.key.location", "/k.pem"), ("ssl.certificate.location", "/k.pem")])
+            pairs(&[
+                ("ssl.key.location", "/k.pem"),
+                ("ssl.certificate.location", "/k.pem")
+            ])
         );
         let options = Config::from_iter([("ssl.truststore.location", "/t.jks")]);
-        assert_eq!(translate(&options, Role::Admin).ignored, [("ssl.truststore.location".to_owned(), KEYSTORE)]);
+        assert_eq!(
+            translate(&options, Role::Admin).ignored,
+            [("ssl.truststore.location".to_owned(), KEYSTORE)]
+        );
     }
 
     #[test]
     fn a_compression_level_counts_for_its_own_codec_only() {
-        let options = [("compression.type", "zstd"), ("compression.zstd.level", "3"), ("compression.gzip.level", "9")];
+        let options = [
+            ("compression.type", "zstd"),
+            ("compression.zstd.level", "3"),
+            ("compression.gzip.level", "9"),
+        ];
         assert_eq!(
             settings(&options, Role::Producer),
             pairs(&[("compression.type", "zstd"), ("compression.level", "3")])

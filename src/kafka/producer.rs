@@ -74,16 +74,27 @@ struct Progress {
     failed: AtomicUsize,
     first: OnceLock<KafkaError>,
     notify: Arc<Notify>,
+    only_failures: bool,
 }
 
 impl Batch {
     /// A batch, and how it goes. `notify` is told when it is settled.
     pub fn new(notify: Arc<Notify>) -> (Self, Delivery) {
+        Self::make(notify, false)
+    }
+
+    /// A batch, and how it goes. `notify` is told when it is settled and some of it failed.
+    pub fn failing(notify: Arc<Notify>) -> (Self, Delivery) {
+        Self::make(notify, true)
+    }
+
+    fn make(notify: Arc<Notify>, only_failures: bool) -> (Self, Delivery) {
         let progress = Arc::new(Progress {
             settled: AtomicBool::new(false),
             failed: AtomicUsize::new(0),
             first: OnceLock::new(),
             notify,
+            only_failures,
         });
         (Self(Arc::new(Guard(progress.clone()))), Delivery(progress))
     }
@@ -92,7 +103,9 @@ impl Batch {
 impl Drop for Guard {
     fn drop(&mut self) {
         self.0.settled.store(true, Ordering::Release);
-        self.0.notify.notify_one();
+        if !self.0.only_failures || self.0.failed.load(Ordering::Acquire) > 0 {
+            self.0.notify.notify_one();
+        }
     }
 }
 
@@ -148,7 +161,9 @@ impl ProducerContext for Context {
 
 impl Room {
     fn free(&self) {
-        let left = self.wanted.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1));
+        let left = self
+            .wanted
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1));
         if left == Ok(1) {
             let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
             self.freed.notify_all();
@@ -232,7 +247,9 @@ impl Producer {
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::Fatal), _)) => {
                     let why = self.shared.client.client().fatal_error();
                     let why = why.map_or(String::new(), |(code, why)| format!(": {code}: {why}"));
-                    return Err(Error::retriable(format!("the producer was fenced or lost its state{why}")));
+                    return Err(Error::retriable(format!(
+                        "the producer was fenced or lost its state{why}"
+                    )));
                 }
                 Err((error, _)) => {
                     let what = format!("could not produce to topic \"{}\"", record.topic);
