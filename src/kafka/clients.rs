@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tapline_api::config::Config;
 
 use super::options::{Role, Translated, translate};
@@ -253,7 +253,9 @@ impl ClientContext for Quiet {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::info!(target: "librdkafka", client = self.0, "{error}: {reason}");
+        if !matches!(error, KafkaError::Global(RDKafkaErrorCode::PartitionEOF)) {
+            tracing::info!(target: "librdkafka", client = self.0, "{error}: {reason}");
+        }
     }
 }
 
