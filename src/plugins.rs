@@ -12,10 +12,10 @@ pub static CONNECTORS: &[ConnectorPlugin] = &[tapline_sink_file::PLUGIN, tapline
 pub static CONVERTERS: &[ConverterPlugin] = tapline_formats::PLUGINS;
 
 /// Single message transformations.
-pub static TRANSFORMATIONS: &[TransformPlugin] = &[];
+pub static TRANSFORMATIONS: &[TransformPlugin] = tapline_transforms::PLUGINS;
 
 /// Predicates.
-pub static PREDICATES: &[PredicatePlugin] = &[];
+pub static PREDICATES: &[PredicatePlugin] = tapline_transforms::PREDICATES;
 
 /// The connector that `connector.class` names.
 pub fn connector(class: &str) -> Option<&'static ConnectorPlugin> {
