@@ -1,0 +1,84 @@
+//! What differs from one database to the next.
+//!
+//! A dialect knows its database's catalog, types and SQL, and writes a batch in one transaction. Everything before that
+//! (shapes, keys, reduction, when to create what) is shared. To add a database: one folder like `postgres/`, one arm
+//! in [`open`].
+
+use async_trait::async_trait;
+use tapline_api::{Error, Result};
+
+use crate::batch::Batch;
+use crate::layout::Layout;
+use crate::names::TableId;
+use crate::options::Options;
+use crate::postgres;
+
+/// A connection to a database, made when it is first needed.
+#[async_trait]
+pub(crate) trait Dialect: Send {
+    /// Connects, unless there is a connection that works.
+    async fn connect(&mut self) -> Result<()>;
+
+    /// Drops the connection and what belongs to it.
+    fn disconnect(&mut self);
+
+    /// The names of a table's columns, from the catalog or from memory; `None` if there is no such table.
+    async fn columns(&mut self, table: &TableId) -> Result<Option<Vec<String>>>;
+
+    /// Forgets what is known of the catalog, because it has turned out to be outdated.
+    fn forget(&mut self);
+
+    /// The statement that creates a layout's table.
+    fn create_table(&self, layout: &Layout) -> Result<String>;
+
+    /// The statement that adds columns, given by their positions in the layout.
+    fn add_columns(&self, layout: &Layout, missing: &[usize]) -> Result<String>;
+
+    /// Executes a statement by itself, and forgets what is known of the table.
+    async fn alter(&mut self, table: &TableId, sql: &str) -> Result<()>;
+
+    /// Executes a batch's steps, in order, in one transaction; nothing of it is there after an error.
+    async fn write(&mut self, batch: &Batch<'_>) -> Result<(), Failure>;
+}
+
+/// Why a batch was not written.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// What may help.
+    pub(crate) remedy: Remedy,
+    /// The step that failed, where known.
+    pub(crate) step: Option<usize>,
+    /// In the database's words.
+    pub(crate) error: Error,
+}
+
+/// What may help against a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// Nothing.
+    None,
+    /// Connect and try again.
+    Reconnect,
+    /// Try again later: a deadlock, a lock, a serialization failure.
+    Retry,
+    /// Read the catalog again: a table or column is not as it was.
+    Reread,
+    /// Write the records one by one, to find the one that can't be written.
+    OneByOne,
+}
+
+/// The dialect for `connection.url`.
+///
+/// # Errors
+/// A config error for a database that is not supported.
+pub(crate) fn open(options: &Options) -> Result<Box<dyn Dialect>> {
+    let url = options.url.trim();
+    let rest = url.strip_prefix("jdbc:").unwrap_or(url);
+    match rest.split_once(':').map_or(rest, |(scheme, _)| scheme) {
+        "postgresql" | "postgres" => Ok(Box::new(postgres::Dialect::new(options)?)),
+        other => Err(Error::config(format!(
+            "Invalid value for configuration connection.url: the database '{other}' is not supported; use \
+             jdbc:postgresql://…"
+        ))),
+    }
+}

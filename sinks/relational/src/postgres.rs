@@ -1,0 +1,237 @@
+//! Postgres as a target.
+//!
+//! Each task has one session. A batch is one transaction: BEGIN, its statements and COMMIT are sent without waiting in
+//! between, so it takes one round trip however many tables it touches.
+
+mod bind;
+mod catalog;
+mod fault;
+mod kind;
+mod numeric;
+mod pipeline;
+mod plan;
+mod sql;
+mod text;
+mod time;
+mod wire;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::BytesMut;
+use tapline_api::{Error, Result};
+use tapline_databases::postgres::{self as database, Session, Settings};
+use tokio_postgres::Statement;
+
+use self::catalog::Table;
+use self::fault::Fault;
+use self::pipeline::Request;
+use self::plan::Plan;
+use crate::batch::{Action, Batch, Step};
+use crate::dialect::{self, Failure};
+use crate::layout::Layout;
+use crate::names::TableId;
+use crate::options::Options;
+
+/// A batch that takes longer is given up, and its session with it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(600);
+/// The catalog, and DDL that may wait for a lock.
+const CATALOG_TIMEOUT: Duration = Duration::from_secs(60);
+/// Statements that are kept prepared.
+const MAX_STATEMENTS: usize = 1000;
+
+/// See the module's documentation.
+pub(crate) struct Dialect {
+    settings: Settings,
+    postgis: String,
+    session: Option<Session>,
+    tables: HashMap<TableId, Table>,
+    prepared: HashMap<(u32, Action), Arc<Prepared>>,
+    /// Buffers of the batch before.
+    spare: Vec<BytesMut>,
+}
+
+/// A plan and, unless there is nothing to do, its statement.
+struct Prepared {
+    plan: Plan,
+    statement: Option<Statement>,
+}
+
+impl Dialect {
+    pub(crate) fn new(options: &Options) -> Result<Self> {
+        let mut settings = Settings::from_url(&options.url).map_err(|error| {
+            Error::config(format!("Invalid value for configuration connection.url: {error}"))
+        })?;
+        settings.user.clone_from(&options.user);
+        if options.password.is_some() {
+            settings.password.clone_from(&options.password);
+        }
+        settings
+            .parameters
+            .push(("TimeZone".to_owned(), options.time_zone.clone()));
+        Ok(Self {
+            settings,
+            postgis: options.postgis_schema.clone(),
+            session: None,
+            tables: HashMap::new(),
+            prepared: HashMap::new(),
+            spare: Vec::new(),
+        })
+    }
+
+    fn session(&self) -> Result<&Session> {
+        self.session
+            .as_ref()
+            .ok_or_else(|| Error::retriable("there is no connection to the target"))
+    }
+
+    fn table(&self, id: &TableId) -> Result<&Table> {
+        self.tables
+            .get(id)
+            .ok_or_else(|| Error::fatal(format!("table {id} was not looked up")))
+    }
+
+    /// The statement of a step, made on first use.
+    async fn prepare(&mut self, step: &Step) -> Result<Arc<Prepared>, Fault> {
+        let key = (step.layout.id, step.action.clone());
+        if let Some(prepared) = self.prepared.get(&key) {
+            return Ok(prepared.clone());
+        }
+        let table = self.table(&step.layout.table)?;
+        let plan = Plan::new(&step.layout, &step.action, table, &self.postgis)?;
+        let statement = match &plan.sql {
+            Some(sql) => {
+                tracing::debug!(sql, "prepare");
+                Some(self.session()?.prepare_typed(sql, &plan.types()).await?)
+            }
+            None => None,
+        };
+        if self.prepared.len() >= MAX_STATEMENTS {
+            self.prepared.clear();
+        }
+        let prepared = Arc::new(Prepared { plan, statement });
+        self.prepared.insert(key, prepared.clone());
+        Ok(prepared)
+    }
+
+    /// A step's request; `None` if there is nothing to do.
+    async fn request(&mut self, batch: &Batch<'_>, step: &Step) -> Result<Option<Request>, Fault> {
+        if step.action == Action::Truncate {
+            let table = &self.table(&step.layout.table)?.sql_name;
+            return Ok(Some(Request::Simple(format!("TRUNCATE TABLE {table}"))));
+        }
+        let prepared = self.prepare(step).await?;
+        let Some(statement) = prepared.statement.clone() else {
+            return Ok(None);
+        };
+        let arrays = prepared.plan.encode(batch, step, &mut self.spare)?;
+        Ok(Some(Request::Execute(statement, arrays)))
+    }
+
+    async fn write_steps(&mut self, batch: &Batch<'_>) -> Result<(), (Option<usize>, Fault)> {
+        let mut requests = Vec::with_capacity(batch.steps.len());
+        let mut steps = Vec::with_capacity(batch.steps.len());
+        for (i, step) in batch.steps.iter().enumerate() {
+            if let Some(request) = self
+                .request(batch, step)
+                .await
+                .map_err(|fault| (Some(i), fault))?
+            {
+                requests.push(request);
+                steps.push(i);
+            }
+        }
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let session = self.session().map_err(|error| (None, error.into()))?;
+        let result = within(WRITE_TIMEOUT, async {
+            Ok(pipeline::run(session, &requests).await)
+        });
+        let result = result.await.map_err(|fault| (None, fault))?;
+        for request in requests {
+            if let Request::Execute(_, arrays) = request {
+                self.spare.extend(arrays.into_iter().map(|array| array.elements));
+            }
+        }
+        result.map_err(|(at, error)| (at.and_then(|at| steps.get(at).copied()), error.into()))
+    }
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(result) => result,
+        Err(_) => Err(database::Error::Timeout(format!("the target did not answer within {limit:?}")).into()),
+    }
+}
+
+#[async_trait]
+impl dialect::Dialect for Dialect {
+    async fn connect(&mut self) -> Result<()> {
+        if self.session.as_ref().is_some_and(|session| !session.is_closed()) {
+            return Ok(());
+        }
+        self.disconnect();
+        self.session = Some(database::connect(&self.settings).await?);
+        Ok(())
+    }
+
+    fn disconnect(&mut self) {
+        self.forget();
+        self.session = None;
+    }
+
+    async fn columns(&mut self, table: &TableId) -> Result<Option<Vec<String>>> {
+        if !self.tables.contains_key(table) {
+            let session = self.session()?;
+            let found = within(CATALOG_TIMEOUT, async {
+                Ok(catalog::read(session, table).await?)
+            });
+            let Some(found) = found.await.map_err(Fault::into_error)? else {
+                return Ok(None);
+            };
+            self.tables.insert(table.clone(), found);
+        }
+        let columns = self.table(table)?.columns.iter();
+        Ok(Some(columns.map(|column| column.name.clone()).collect()))
+    }
+
+    fn forget(&mut self) {
+        self.tables.clear();
+        self.prepared.clear();
+    }
+
+    fn create_table(&self, layout: &Layout) -> Result<String> {
+        sql::create_table(layout, &self.postgis)
+    }
+
+    fn add_columns(&self, layout: &Layout, missing: &[usize]) -> Result<String> {
+        let columns: Vec<_> = missing.iter().filter_map(|i| layout.columns.get(*i)).collect();
+        sql::add_columns(&self.table(&layout.table)?.sql_name, &columns, &self.postgis)
+    }
+
+    async fn alter(&mut self, table: &TableId, sql: &str) -> Result<()> {
+        self.tables.remove(table);
+        // A statement knows the columns that were there when it was made.
+        self.prepared.clear();
+        let session = self.session()?;
+        within(CATALOG_TIMEOUT, async { Ok(session.batch_execute(sql).await?) })
+            .await
+            .map_err(Fault::into_error)
+    }
+
+    async fn write(&mut self, batch: &Batch<'_>) -> Result<(), Failure> {
+        match self.write_steps(batch).await {
+            Ok(()) => Ok(()),
+            Err((step, fault)) => {
+                let table = step
+                    .and_then(|step| batch.steps.get(step))
+                    .map(|step| &step.layout.table);
+                Err(fault.into_failure(step, table))
+            }
+        }
+    }
+}

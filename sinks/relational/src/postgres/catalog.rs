@@ -1,0 +1,72 @@
+//! What a target table looks like.
+
+use tapline_databases::postgres::{Error, Session};
+
+use crate::names::TableId;
+
+/// A table of the target.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table {
+    /// Its name as SQL, qualified by the schema it was found in.
+    pub(super) sql_name: String,
+    pub(super) columns: Vec<Target>,
+}
+
+/// A column of the target.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) name: String,
+    /// The type's oid; a domain's is that of what it is made of.
+    pub(super) oid: u32,
+    /// The type's name, without length or precision, as SQL.
+    pub(super) type_name: String,
+    /// It takes no null and has no default.
+    pub(super) demanding: bool,
+    /// GENERATED ALWAYS AS IDENTITY.
+    pub(super) always_identity: bool,
+}
+
+impl Table {
+    pub(super) fn column(&self, name: &str) -> Option<&Target> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+/// Finds a table by name, in the search path where the name has no schema.
+pub(super) async fn read(session: &Session, id: &TableId) -> Result<Option<Table>, Error> {
+    let found = session
+        .query_opt(
+            "SELECT c.oid, format('%I.%I', n.nspname, c.relname) \
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE c.oid = to_regclass(CASE WHEN $1::text IS NULL THEN format('%I', $2::text) \
+                                            ELSE format('%I.%I', $1::text, $2::text) END) \
+               AND c.relkind IN ('r', 'p', 'v', 'f')",
+            &[&id.schema.as_deref(), &&*id.name],
+        )
+        .await?;
+    let Some(found) = found else { return Ok(None) };
+    let oid: u32 = found.get(0);
+    let columns = session
+        .query(
+            "SELECT a.attname::text, b.oid, format_type(b.oid, NULL), \
+                    a.attnotnull AND NOT a.atthasdef AND a.attidentity = '', a.attidentity = 'a' \
+             FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
+                  JOIN pg_type b ON b.oid = CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END \
+             WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+            &[&oid],
+        )
+        .await?
+        .iter()
+        .map(|row| Target {
+            name: row.get(0),
+            oid: row.get(1),
+            type_name: row.get(2),
+            demanding: row.get(3),
+            always_identity: row.get(4),
+        })
+        .collect();
+    Ok(Some(Table {
+        sql_name: found.get(1),
+        columns,
+    }))
+}

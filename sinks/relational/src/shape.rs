@@ -1,0 +1,455 @@
+//! Shapes: where, in records of given schemas, the values of a layout's columns are.
+//!
+//! A record is a Debezium envelope (the row is in `after`), a flat row, or a CloudEvent that holds either in `data`.
+//! All of that is decided once per pair of schemas; a record then costs a look at its `op` and two slices.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tapline_api::record::SinkRecord;
+use tapline_api::{Error, Record, Result, Schema, SchemaRef, Struct, Type, Value, envelope};
+
+use crate::config::KeyMode;
+use crate::layout::{Column, Layout, Layouts};
+use crate::names::TableId;
+use crate::options::Options;
+use crate::unavailable::Placeholder;
+
+/// Where a column's value is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Source {
+    /// In [`Parts::key`].
+    Key(usize),
+    /// In [`Parts::value`].
+    Value(usize),
+}
+
+/// What a record asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    /// Write the row.
+    Write {
+        /// Values may be placeholders.
+        partial: bool,
+    },
+    /// Delete the row.
+    Delete,
+    /// Empty the table.
+    Truncate,
+}
+
+/// A record taken apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parts<'a> {
+    pub(crate) op: Op,
+    pub(crate) key: &'a [Value],
+    pub(crate) value: &'a [Value],
+}
+
+/// Where the key's values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KeyPart {
+    /// There is no key, or it is part of the value.
+    None,
+    /// The record's key is a struct.
+    Struct,
+    /// The record's key is the one value.
+    Whole,
+    /// Made by [`synthetic_key`].
+    Synthetic,
+    /// It should be the record's, but that has no schema.
+    Missing,
+}
+
+/// The places of an envelope's fields.
+#[derive(Clone, Copy, Debug)]
+struct Envelope {
+    before: Option<usize>,
+    after: Option<usize>,
+    op: usize,
+    source: Option<usize>,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    /// Where in the value the event is, for CloudEvents.
+    data: Option<usize>,
+    envelope: Option<Envelope>,
+    key: KeyPart,
+    columns: Vec<Column>,
+    keys: usize,
+    /// In the order of the layout's columns.
+    pub(crate) sources: Vec<Source>,
+    /// Columns whose value may be a placeholder.
+    pub(crate) placeholders: Vec<(usize, Placeholder)>,
+    table: Table,
+}
+
+#[derive(Debug)]
+enum Table {
+    Fixed(Arc<Layout>),
+    /// By fields of the source block, at these places.
+    BySource(Vec<usize>, HashMap<String, Arc<Layout>>),
+}
+
+impl Shape {
+    /// Looks at the schemas of a record. `None`: such records are not written, which is logged.
+    pub(crate) fn compile(
+        options: &Options,
+        layouts: &mut Layouts,
+        sink: &SinkRecord,
+    ) -> Result<Option<Self>> {
+        let record = &sink.record;
+        let topic = &*record.topic;
+        if record
+            .value_schema
+            .as_ref()
+            .and_then(|schema| schema.name())
+            .is_some_and(|name| name.contains("SchemaChangeValue"))
+        {
+            tracing::warn!(
+                topic,
+                "Schema change records are not supported by JDBC connector. Adjust `topics` or `topics.regex` to \
+                 exclude schema change topic."
+            );
+            return Ok(None);
+        }
+        let (data, schema) = event_schema(options, record)?;
+        let envelope = schema.as_deref().and_then(envelope_of);
+        let row = match (&envelope, &schema) {
+            (Some(places), Some(schema)) => places
+                .after
+                .or(places.before)
+                .and_then(|at| schema.fields().get(at))
+                .map(|field| field.schema().clone()),
+            (None, Some(schema)) => Some(schema.clone()),
+            (_, None) => None,
+        };
+        let (key, mut columns, mut sources) = key_columns(options, record, row.as_deref())?;
+        let keys = columns.len();
+        let mut placeholders = Vec::new();
+        for (i, field) in row.iter().flat_map(|row| row.fields()).enumerate() {
+            let is_key = columns
+                .iter()
+                .take(keys)
+                .any(|column| column.field == *field.name());
+            if is_key || !options.fields.passes(topic, field.name()) {
+                continue;
+            }
+            if let Some(placeholder) = Placeholder::of(field.schema(), &options.placeholder) {
+                placeholders.push((columns.len(), placeholder));
+            }
+            columns.push(column(options, field.name(), field.schema(), false));
+            sources.push(Source::Value(i));
+        }
+        let mut shape = Self {
+            data,
+            envelope,
+            key,
+            columns,
+            keys,
+            sources,
+            placeholders,
+            table: Table::BySource(Vec::new(), HashMap::new()),
+        };
+        if options.naming.source_fields().next().is_none() {
+            let table = options.naming.table(topic, std::iter::empty())?;
+            shape.table = Table::Fixed(shape.layout_in(layouts, &table));
+            return Ok(Some(shape));
+        }
+        let block = schema
+            .as_deref()
+            .zip(envelope.and_then(|places| places.source))
+            .and_then(|(schema, at)| schema.fields().get(at));
+        let Some(block) = block else {
+            tracing::warn!(
+                topic,
+                partition = sink.origin.partition,
+                offset = sink.origin.offset,
+                "Ignore this record because it isn't a Debezium record, then cannot resolve a collection name"
+            );
+            return Ok(None);
+        };
+        let places = options.naming.source_fields().map(|name| {
+            block.schema().field_index(name).ok_or_else(|| {
+                Error::data(format!(
+                    "Failed to resolve collection name with format: {name} is not a valid field name"
+                ))
+            })
+        });
+        shape.table = Table::BySource(places.collect::<Result<_>>()?, HashMap::new());
+        Ok(Some(shape))
+    }
+
+    fn layout_in(&self, layouts: &mut Layouts, table: &TableId) -> Arc<Layout> {
+        layouts.intern(table, self.columns.clone(), self.keys)
+    }
+
+    /// Where a record of this shape is written to.
+    pub(crate) fn layout(
+        &mut self,
+        options: &Options,
+        layouts: &mut Layouts,
+        record: &Record,
+    ) -> Result<Arc<Layout>> {
+        let block = match &self.table {
+            Table::Fixed(layout) => return Ok(layout.clone()),
+            Table::BySource(..) => self
+                .event(record)
+                .zip(self.envelope.and_then(|places| places.source))
+                .and_then(|(event, at)| event.at(at))
+                .and_then(Value::as_struct)
+                .ok_or_else(|| Error::data("Failed to resolve collection name: the source block is null"))?,
+        };
+        let Table::BySource(places, known) = &self.table else {
+            return Err(Error::fatal("a shape has no table"));
+        };
+        let values = || places.iter().map(|at| block.at(*at).unwrap_or(&Value::Null));
+        let mut name = String::new();
+        for value in values() {
+            name.push_str(value.as_str().unwrap_or_default());
+            name.push('\0');
+        }
+        if let Some(layout) = known.get(&name) {
+            return Ok(layout.clone());
+        }
+        let table = options.naming.table(&record.topic, values())?;
+        let layout = self.layout_in(layouts, &table);
+        if let Table::BySource(_, known) = &mut self.table {
+            known.insert(name, layout.clone());
+        }
+        Ok(layout)
+    }
+
+    /// Takes a record apart; `synthetic` is its key where the key's mode makes one.
+    pub(crate) fn read<'a>(&self, record: &'a Record, synthetic: &'a [Value]) -> Result<Parts<'a>> {
+        let (op, value) = self.read_value(record)?;
+        let key = match (self.key, &record.key) {
+            (KeyPart::None, _) => &[],
+            (KeyPart::Synthetic, _) => synthetic,
+            (KeyPart::Whole, key) => std::slice::from_ref(key),
+            (KeyPart::Struct, Value::Struct(key)) => key.values(),
+            // A truncate event has no key.
+            _ if op == Op::Truncate => &[],
+            (KeyPart::Missing, _) => {
+                return Err(Error::data(
+                    "Configured primary key mode 'record_key' cannot have null schema",
+                ));
+            }
+            (KeyPart::Struct, _) => {
+                return Err(Error::data(
+                    "the record's key is null, but the primary key is taken from it",
+                ));
+            }
+        };
+        Ok(Parts { op, key, value })
+    }
+
+    fn read_value<'a>(&self, record: &'a Record) -> Result<(Op, &'a [Value])> {
+        let Some(event) = self.event(record) else {
+            return Ok((Op::Delete, &[]));
+        };
+        let Some(places) = &self.envelope else {
+            return Ok((Op::Write { partial: true }, event.values()));
+        };
+        let row = |at: Option<usize>| {
+            at.and_then(|at| event.at(at))
+                .and_then(Value::as_struct)
+                .map(Struct::values)
+        };
+        let op = match event.at(places.op).and_then(Value::as_str) {
+            Some(envelope::op::DELETE) => return Ok((Op::Delete, row(places.before).unwrap_or_default())),
+            Some(envelope::op::TRUNCATE) => return Ok((Op::Truncate, &[])),
+            Some(op @ (envelope::op::READ | envelope::op::CREATE | envelope::op::UPDATE)) => op,
+            other => {
+                return Err(Error::data(format!(
+                    "the event's op is {}, which is none of c, r, u, d, t",
+                    other.unwrap_or("null")
+                )));
+            }
+        };
+        let partial = op == envelope::op::UPDATE;
+        match row(places.after) {
+            Some(values) => Ok((Op::Write { partial }, values)),
+            None => Err(Error::data(format!(
+                "the event's op is {op}, but its after is null"
+            ))),
+        }
+    }
+
+    /// The event itself, out of a CloudEvent where it is one; `None` for null.
+    fn event<'a>(&self, record: &'a Record) -> Option<&'a Struct> {
+        let whole = record.value.as_struct()?;
+        match self.data {
+            None => Some(whole),
+            Some(at) => whole.at(at).and_then(Value::as_struct),
+        }
+    }
+}
+
+/// The schema of the event and, in a CloudEvent, where it is.
+fn event_schema(options: &Options, record: &Record) -> Result<(Option<usize>, Option<SchemaRef>)> {
+    let Some(schema) = &record.value_schema else {
+        if record.value.is_null() {
+            return Ok((None, None));
+        }
+        return Err(Error::data("the record's value has no schema, which a table's columns are taken from").hint(
+            "use a converter that keeps schemas, such as JsonConverter with value.converter.schemas.enable=true",
+        ));
+    };
+    let is_cloud_event = schema
+        .name()
+        .is_some_and(|name| options.cloud_events.matches(name));
+    let (data, schema) = if is_cloud_event {
+        let at = schema.field_index("data");
+        let data = at
+            .and_then(|at| schema.fields().get(at))
+            .map(|field| field.schema().clone());
+        (
+            at,
+            data.ok_or_else(|| Error::data("the CloudEvent has no field data"))?,
+        )
+    } else {
+        (None, schema.clone())
+    };
+    if schema.kind() != Type::Struct {
+        return Err(Error::data(format!(
+            "the record's value is a {}, but only a struct can be written to a table",
+            schema.kind().name()
+        )));
+    }
+    Ok((data, Some(schema)))
+}
+
+/// By its schema's name or, where that has none, by its `op`.
+fn envelope_of(schema: &Schema) -> Option<Envelope> {
+    let is_envelope = match schema.name() {
+        Some(name) => name.ends_with(envelope::ENVELOPE_SUFFIX),
+        None => schema.field_index(envelope::OP).is_some(),
+    };
+    let op = schema.field_index(envelope::OP).filter(|_| is_envelope)?;
+    Some(Envelope {
+        before: schema.field_index(envelope::BEFORE),
+        after: schema.field_index(envelope::AFTER),
+        op,
+        source: schema.field_index(envelope::SOURCE),
+    })
+}
+
+fn column(options: &Options, field: &Arc<str>, schema: &SchemaRef, key: bool) -> Column {
+    Column {
+        name: options.naming.column(field),
+        field: field.clone(),
+        schema: schema.clone(),
+        key,
+    }
+}
+
+type Key = (KeyPart, Vec<Column>, Vec<Source>);
+
+/// The key's columns by `primary.key.mode` and `primary.key.fields`.
+fn key_columns(options: &Options, record: &Record, row: Option<&Schema>) -> Result<Key> {
+    let wanted = |field: &str| {
+        if options.key_fields.is_empty() {
+            options.fields.passes(&record.topic, field)
+        } else {
+            options.key_fields.iter().any(|name| name == field)
+        }
+    };
+    let fields_of = |schema: &Schema, source: fn(usize) -> Source| {
+        schema
+            .fields()
+            .iter()
+            .enumerate()
+            .filter(|(_, field)| wanted(field.name()))
+            .map(|(i, field)| (column(options, field.name(), field.schema(), true), source(i)))
+            .unzip()
+    };
+    match options.key_mode {
+        KeyMode::None => Ok((KeyPart::None, Vec::new(), Vec::new())),
+        KeyMode::RecordKey => match &record.key_schema {
+            None => Ok((KeyPart::Missing, Vec::new(), Vec::new())),
+            Some(schema) if schema.kind() == Type::Struct => {
+                let (columns, sources) = fields_of(schema, Source::Key);
+                Ok((KeyPart::Struct, columns, sources))
+            }
+            Some(schema) if matches!(schema.kind(), Type::Array | Type::Map) => Err(Error::data(format!(
+                "An unsupported record key schema type detected: {}",
+                schema.kind().name().to_uppercase()
+            ))),
+            Some(schema) => match options.key_fields.as_slice() {
+                [name] => {
+                    let column = column(options, &name.as_str().into(), schema, true);
+                    Ok((KeyPart::Whole, vec![column], vec![Source::Key(0)]))
+                }
+                _ => Err(Error::config(
+                    "the record's key is not a struct: primary.key.fields must name its one column",
+                )),
+            },
+        },
+        KeyMode::RecordValue => match row {
+            Some(row) => {
+                let (columns, sources) = fields_of(row, Source::Value);
+                Ok((KeyPart::None, columns, sources))
+            }
+            None => Err(Error::data(
+                "No struct-based primary key defined for record value",
+            )),
+        },
+        KeyMode::RecordHeader if record.headers.is_empty() => Err(Error::data(
+            "Configured primary key mode 'record_header' cannot have empty message headers",
+        )),
+        KeyMode::Kafka | KeyMode::RecordHeader => {
+            let schemas = synthetic_schemas(options, record)?;
+            let columns: Vec<_> = schemas
+                .iter()
+                .map(|(name, schema)| column(options, name, schema, true))
+                .collect();
+            let sources = (0..columns.len()).map(Source::Key).collect();
+            Ok((KeyPart::Synthetic, columns, sources))
+        }
+    }
+}
+
+fn synthetic_schemas(options: &Options, record: &Record) -> Result<Vec<(Arc<str>, SchemaRef)>> {
+    if options.key_mode == KeyMode::Kafka {
+        return Ok(vec![
+            ("__connect_topic".into(), Schema::string().build()),
+            ("__connect_partition".into(), Schema::int32().build()),
+            ("__connect_offset".into(), Schema::int64().build()),
+        ]);
+    }
+    let wanted =
+        |name: &str| options.key_fields.is_empty() || options.key_fields.iter().any(|field| field == name);
+    record
+        .headers
+        .iter()
+        .filter(|header| wanted(&header.key))
+        .map(|header| match &header.schema {
+            Some(schema) => Ok((header.key.clone(), schema.clone())),
+            None => Err(Error::data(format!("the header '{}' has no schema", header.key))),
+        })
+        .collect()
+}
+
+/// The key of a record where `primary.key.mode` makes one: its coordinates or its headers.
+pub(crate) fn synthetic_key(options: &Options, sink: &SinkRecord) -> Vec<Value> {
+    let SinkRecord { record, origin } = sink;
+    match options.key_mode {
+        KeyMode::Kafka => vec![
+            Value::from(record.topic.to_string()),
+            Value::Int32(origin.partition),
+            Value::Int64(origin.offset),
+        ],
+        KeyMode::RecordHeader => record
+            .headers
+            .iter()
+            .filter(|header| {
+                options.key_fields.is_empty() || options.key_fields.iter().any(|field| *field == *header.key)
+            })
+            .map(|header| header.value.clone())
+            .collect(),
+        _ => Vec::new(),
+    }
+}
