@@ -6,7 +6,11 @@ use tapline_api::connector::{
 };
 
 /// Sources and sinks.
-pub static CONNECTORS: &[ConnectorPlugin] = &[tapline_sink_file::PLUGIN, tapline_source_file::PLUGIN];
+pub static CONNECTORS: &[ConnectorPlugin] = &[
+    tapline_sink_file::PLUGIN,
+    tapline_source_file::PLUGIN,
+    tapline_source_postgres::PLUGIN,
+];
 
 /// Converters, those for headers among them.
 pub static CONVERTERS: &[ConverterPlugin] = tapline_formats::PLUGINS;

@@ -254,6 +254,7 @@ fn relation(at: &mut Cursor<'_>) -> Result<Relation, Malformed> {
 
 impl Tuple {
     /// How many columns it has.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         usize::from(self.len)
     }

@@ -64,6 +64,8 @@ pub(crate) enum Decoder {
     DecimalText {
         scale: Option<u32>,
     },
+    /// `numeric` as floating point.
+    DecimalDouble,
     /// `money`.
     Money {
         scale: u32,
@@ -90,6 +92,10 @@ pub(crate) enum Decoder {
     Point(SchemaRef),
     HstoreJson,
     HstoreMap,
+    /// A type without a mapping: its text as bytes.
+    Opaque(BinaryMode),
+    /// Null, whatever was sent.
+    Null,
     Array {
         element: Box<Decoder>,
         nullable: bool,
@@ -155,6 +161,22 @@ impl Decoder {
         }
     }
 
+    /// Puts the schema of the column in the place of the one that structs were planned with, so that all values share it.
+    pub(crate) fn bind(self, schema: &SchemaRef) -> Self {
+        match self {
+            Self::VariableDecimal(_) => Self::VariableDecimal(schema.clone()),
+            Self::Point(_) => Self::Point(schema.clone()),
+            Self::Array { element, nullable } => {
+                let of = schema.value_schema().unwrap_or(schema);
+                Self::Array {
+                    element: Box::new(element.bind(of)),
+                    nullable,
+                }
+            }
+            other => other,
+        }
+    }
+
     /// Kept apart, so that the common types stay small enough to be inlined.
     fn decode_rare(&self, text: &Text<'_>, arena: &mut BytesMut) -> Result<Value, Malformed> {
         let bytes = text.bytes();
@@ -214,6 +236,9 @@ impl Decoder {
                 Ok(Value::Map(pairs.into_iter().map(entry).collect()))
             }
             Self::Array { element, nullable } => array(bytes, element, *nullable, arena),
+            Self::DecimalDouble => text.str()?.parse().map(Value::Float64).map_err(|_| Malformed),
+            Self::Opaque(mode) => Ok(binary_value(Bytes::copy_from_slice(bytes), *mode)),
+            Self::Null => Ok(Value::Null),
             // The others are in `decode`.
             _ => Err(Malformed),
         }
@@ -341,12 +366,21 @@ fn binary(text: &[u8], mode: BinaryMode, arena: &mut BytesMut) -> Result<Value, 
             }
         }
     }
-    let bytes = arena.split().freeze();
-    Ok(match mode {
+    Ok(binary_value(arena.split().freeze(), mode))
+}
+
+/// Bytes as `binary.handling.mode` says.
+pub(crate) fn binary_value(bytes: Bytes, mode: BinaryMode) -> Value {
+    match mode {
+        BinaryMode::Bytes => Value::Bytes(bytes),
         BinaryMode::Base64 => base64(&bytes, b'+', b'/').into(),
         BinaryMode::Base64UrlSafe => base64(&bytes, b'-', b'_').into(),
-        _ => Value::Bytes(bytes),
-    })
+        BinaryMode::Hex => bytes
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+            .into(),
+    }
 }
 
 /// Base64 with padding, as both of Java's encoders write it.

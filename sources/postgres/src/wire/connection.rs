@@ -18,7 +18,7 @@ use tapline_databases::postgres::{
     Attempt, Error, ServerError, Settings, Stream, attempts, dial, worth_next_attempt,
 };
 
-use super::{Block, Frames};
+use super::{Block, Frame, Frames};
 
 /// What the connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -404,9 +404,21 @@ fn lost(address: &str, source: io::Error) -> Error {
 }
 
 /// The server's own words.
-pub(crate) fn server_error(body: &ErrorResponseBody) -> Error {
+fn server_error(body: &ErrorResponseBody) -> Error {
     match ServerError::from_fields(body.fields()) {
         Ok(error) => error.into(),
         Err(error) => Error::Protocol(format!("the server sent an unreadable error: {error}")),
+    }
+}
+
+/// The ErrorResponse that a copy was broken off with.
+pub(crate) fn copy_error(block: &Bytes, frame: &Frame) -> Error {
+    let mut message = BytesMut::new();
+    message.extend_from_slice(b"E");
+    message.extend_from_slice(&u32::try_from(frame.body.len() + 4).unwrap_or(4).to_be_bytes());
+    message.extend_from_slice(block.get(frame.body.clone()).unwrap_or_default());
+    match Message::parse(&mut message) {
+        Ok(Some(Message::ErrorResponse(body))) => server_error(&body),
+        _ => Error::Protocol("the server sent an unreadable error".to_owned()),
     }
 }

@@ -1,0 +1,438 @@
+//! The connector's configuration: declared in [`options`], checked in [`check`], typed here once for a task's life.
+
+mod check;
+mod options;
+
+use std::time::Duration;
+
+use tapline_api::Result;
+use tapline_api::config::{Config, ConfigDef, Parsed};
+use tapline_cdc::filter::{Filters, KeyColumns, PatternList};
+use tapline_cdc::naming::TopicNaming;
+use tapline_databases::postgres::{Settings, SslMode};
+
+use crate::types::TypeModes;
+use crate::value::BinaryMode;
+
+pub(crate) use options::OPTIONS;
+
+/// `snapshot.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SnapshotMode {
+    Initial,
+    InitialOnly,
+    Always,
+    NoData,
+}
+
+/// `publication.autocreate.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Autocreate {
+    AllTables,
+    Disabled,
+    Filtered,
+    NoTables,
+}
+
+/// `offset.mismatch.strategy`; not set is stricter than any of Debezium's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mismatch {
+    Refuse,
+    NoValidation,
+    TrustOffset,
+    TrustSlot,
+    TrustGreaterLsn,
+}
+
+/// `decimal.handling.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DecimalMode {
+    Precise,
+    Double,
+    String,
+}
+
+/// `time.precision.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TimeMode {
+    Adaptive,
+    AdaptiveMicros,
+    Connect,
+    Iso,
+    Micros,
+    Nanos,
+}
+
+/// `event.converting.failure.handling.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnBadValue {
+    Fail,
+    Warn,
+    Skip,
+}
+
+/// Operations left out by `skipped.operations`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Skipped {
+    pub(crate) creates: bool,
+    pub(crate) updates: bool,
+    pub(crate) deletes: bool,
+    pub(crate) truncates: bool,
+    pub(crate) reads: bool,
+    /// Whether the user said so; then a publication made here leaves them out too.
+    pub(crate) given: bool,
+}
+
+/// All that a task reads of its configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) settings: Settings,
+    pub(crate) initial_statements: Vec<String>,
+    pub(crate) query_timeout: Duration,
+    pub(crate) validation_timeout: Duration,
+    pub(crate) naming: TopicNaming,
+    pub(crate) filters: Filters,
+    pub(crate) snapshot_tables: PatternList,
+    pub(crate) key_columns: KeyColumns,
+    pub(crate) types: TypeModes,
+    pub(crate) on_bad_value: OnBadValue,
+    pub(crate) skipped: Skipped,
+    pub(crate) slot: String,
+    pub(crate) slot_failover: bool,
+    pub(crate) slot_drop_on_stop: bool,
+    pub(crate) stream_parameters: Vec<(String, String)>,
+    pub(crate) create_slot_timeout: Duration,
+    pub(crate) slot_retries: u32,
+    pub(crate) slot_retry_delay: Duration,
+    pub(crate) publication: String,
+    pub(crate) autocreate: Autocreate,
+    pub(crate) publish_via_root: bool,
+    pub(crate) mismatch: Mismatch,
+    pub(crate) position_check: bool,
+    pub(crate) status_interval: Duration,
+    pub(crate) confirms: bool,
+    pub(crate) snapshot_mode: SnapshotMode,
+    pub(crate) snapshot_delay: Duration,
+    pub(crate) streaming_delay: Duration,
+    pub(crate) snapshot_shared_lock: bool,
+    pub(crate) lock_timeout: Duration,
+    pub(crate) tombstones: bool,
+    pub(crate) skip_unchanged: bool,
+    pub(crate) extended_headers: bool,
+    pub(crate) heartbeat: Duration,
+    pub(crate) heartbeat_query: Option<String>,
+    pub(crate) batch_records: usize,
+    pub(crate) batch_bytes: usize,
+    pub(crate) guardrail: usize,
+    pub(crate) guardrail_fails: bool,
+}
+
+/// What there is to say against options that no single check sees: two lists of one kind, and what is not supported.
+pub(crate) fn findings(config: &Config) -> Vec<(String, String)> {
+    let mut found = check::unsupported(config);
+    for kind in ["schema", "table", "column"] {
+        let (include, exclude) = (format!("{kind}.include.list"), format!("{kind}.exclude.list"));
+        let given = |name: &str| config.get(name).is_some_and(|text| !text.trim().is_empty());
+        if given(&include) && given(&exclude) {
+            let text = format!("The '{exclude}' value is invalid: \"{include}\" is already specified");
+            found.push((exclude, text));
+        }
+    }
+    for info in options::UNLISTED.validate(config) {
+        found.extend(info.errors.into_iter().map(|error| (info.name.clone(), error)));
+    }
+    found
+}
+
+impl Options {
+    /// Reads a configuration, or says the first thing that is wrong with it.
+    pub(crate) fn new(config: &Config) -> Result<Self> {
+        let listed = OPTIONS.parse(config)?;
+        let unlisted = options::UNLISTED.parse(config)?;
+        if let Some((_, text)) = findings(config).into_iter().next() {
+            return Err(tapline_api::Error::config(text));
+        }
+        let lower = |parsed: &Parsed, name: &str| parsed.text(name).unwrap_or_default().to_lowercase();
+        let query_timeout = listed.millis("database.query.timeout.ms")?;
+        Ok(Self {
+            settings: settings(&listed)?,
+            initial_statements: statements(listed.text("database.initial.statements").unwrap_or_default()),
+            query_timeout: if query_timeout.is_zero() {
+                Duration::from_secs(86_400)
+            } else {
+                query_timeout
+            },
+            validation_timeout: listed.millis("connection.validation.timeout.ms")?,
+            naming: naming(config)?,
+            filters: Filters::new(config, listed.boolean("table.ignore.builtin")?)?,
+            snapshot_tables: PatternList::new(
+                "snapshot.include.collection.list",
+                config.get("snapshot.include.collection.list").unwrap_or_default(),
+            )?,
+            key_columns: KeyColumns::new(listed.text("message.key.columns").unwrap_or_default())?,
+            types: type_modes(&listed, &unlisted)?,
+            on_bad_value: match lower(&unlisted, "event.converting.failure.handling.mode").as_str() {
+                "fail" => OnBadValue::Fail,
+                "skip" => OnBadValue::Skip,
+                _ => OnBadValue::Warn,
+            },
+            skipped: skipped(config, &listed),
+            slot: listed.required("slot.name")?.to_owned(),
+            slot_failover: listed.boolean("slot.failover")?,
+            slot_drop_on_stop: listed.boolean("slot.drop.on.stop")?,
+            stream_parameters: stream_parameters(listed.text("slot.stream.params").unwrap_or_default()),
+            create_slot_timeout: Duration::from_secs(
+                unlisted
+                    .count("internal.create.slot.command.timeout")?
+                    .try_into()
+                    .unwrap_or(90),
+            ),
+            slot_retries: listed.count("slot.max.retries")?.try_into().unwrap_or(u32::MAX),
+            slot_retry_delay: listed.millis("slot.retry.delay.ms")?,
+            publication: listed.required("publication.name")?.to_owned(),
+            autocreate: match lower(&listed, "publication.autocreate.mode").as_str() {
+                "disabled" => Autocreate::Disabled,
+                "filtered" => Autocreate::Filtered,
+                "no_tables" => Autocreate::NoTables,
+                _ => Autocreate::AllTables,
+            },
+            publish_via_root: listed.boolean("publish.via.partition.root")?,
+            mismatch: match lower(&unlisted, "offset.mismatch.strategy").as_str() {
+                "no_validation" => Mismatch::NoValidation,
+                "trust_offset" => Mismatch::TrustOffset,
+                "trust_slot" => Mismatch::TrustSlot,
+                "trust_greater_lsn" => Mismatch::TrustGreaterLsn,
+                _ => Mismatch::Refuse,
+            },
+            position_check: listed.boolean("internal.log.position.check.enable")?,
+            status_interval: listed.millis("status.update.interval.ms")?,
+            confirms: listed.boolean("flush.lsn.source")? && lower(&listed, "lsn.flush.mode") != "manual",
+            snapshot_mode: match lower(&listed, "snapshot.mode").as_str() {
+                "initial_only" => SnapshotMode::InitialOnly,
+                "always" => SnapshotMode::Always,
+                "no_data" => SnapshotMode::NoData,
+                _ => SnapshotMode::Initial,
+            },
+            snapshot_delay: listed.millis("snapshot.delay.ms")?,
+            streaming_delay: listed.millis("streaming.delay.ms")?,
+            snapshot_shared_lock: lower(&listed, "snapshot.locking.mode") == "shared",
+            lock_timeout: listed.millis("snapshot.lock.timeout.ms")?,
+            tombstones: listed.boolean("tombstones.on.delete")?,
+            skip_unchanged: unlisted.boolean("skip.messages.without.change")?,
+            extended_headers: listed.boolean("extended.headers.enabled")?,
+            heartbeat: listed.millis("heartbeat.interval.ms")?,
+            heartbeat_query: listed
+                .text("heartbeat.action.query")
+                .filter(|q| !q.is_empty())
+                .map(str::to_owned),
+            batch_records: listed.count("max.batch.size")?.clamp(1, 65_536),
+            batch_bytes: match listed.count("max.queue.size.in.bytes")? {
+                0 => 1 << 20,
+                // Two batches wait and one is being built.
+                limit => (limit / 3).clamp(16 * 1024, 16 << 20),
+            },
+            guardrail: listed.count("guardrail.collections.max")?,
+            guardrail_fails: lower(&listed, "guardrail.collections.limit.action") == "fail",
+        })
+    }
+}
+
+fn settings(parsed: &Parsed) -> Result<Settings> {
+    let mut settings = Settings::new(
+        parsed.required("database.hostname")?,
+        parsed.required("database.user")?,
+        parsed.required("database.dbname")?,
+    );
+    settings.port = u16::try_from(parsed.integer("database.port")?).map_err(|_| {
+        tapline_api::Error::config("The 'database.port' value is invalid: a port is at most 65535")
+    })?;
+    settings.password = parsed.secret("database.password").cloned();
+    settings.ssl_mode = parsed
+        .required("database.sslmode")?
+        .parse::<SslMode>()
+        .map_err(|error| {
+            tapline_api::Error::config(format!("The 'database.sslmode' value is invalid: {error}"))
+        })?;
+    let file = |name: &str| parsed.text(name).filter(|path| !path.is_empty()).map(Into::into);
+    settings.ssl_root_cert = file("database.sslrootcert");
+    settings.ssl_cert = file("database.sslcert");
+    settings.ssl_key = file("database.sslkey");
+    settings.tcp_keep_alive = parsed.boolean("database.tcpKeepAlive")?;
+    Ok(settings)
+}
+
+/// Debezium keeps the naming's options out of the connector's list; the legacy heartbeat prefix is in it.
+fn naming(config: &Config) -> Result<TopicNaming> {
+    let mut config = config.clone();
+    if !config.contains("topic.heartbeat.prefix")
+        && let Some(prefix) = config.get("heartbeat.topics.prefix").map(str::to_owned)
+    {
+        config.set("topic.heartbeat.prefix", prefix);
+    }
+    static NAMING: ConfigDef = ConfigDef::new(&[
+        tapline_api::config::ConfigKey::new("topic.prefix", tapline_api::config::Kind::String, ""),
+        tapline_api::config::ConfigKey::new("topic.delimiter", tapline_api::config::Kind::String, "")
+            .default("."),
+        tapline_api::config::ConfigKey::new("topic.heartbeat.prefix", tapline_api::config::Kind::String, "")
+            .default("__debezium-heartbeat"),
+        tapline_api::config::ConfigKey::new("topic.heartbeat.name", tapline_api::config::Kind::String, ""),
+        tapline_api::config::ConfigKey::new("topic.transaction", tapline_api::config::Kind::String, "")
+            .default("transaction"),
+    ]);
+    TopicNaming::new(&NAMING.parse(&config)?)
+}
+
+fn type_modes(listed: &Parsed, unlisted: &Parsed) -> Result<TypeModes> {
+    let lower = |name: &str| listed.text(name).unwrap_or_default().to_lowercase();
+    Ok(TypeModes {
+        decimal: match lower("decimal.handling.mode").as_str() {
+            "double" => DecimalMode::Double,
+            "string" => DecimalMode::String,
+            _ => DecimalMode::Precise,
+        },
+        time: match lower("time.precision.mode").as_str() {
+            "adaptive_time_microseconds" => TimeMode::AdaptiveMicros,
+            "connect" => TimeMode::Connect,
+            "isostring" => TimeMode::Iso,
+            "microseconds" => TimeMode::Micros,
+            "nanoseconds" => TimeMode::Nanos,
+            _ => TimeMode::Adaptive,
+        },
+        binary: match lower("binary.handling.mode").as_str() {
+            "base64" => BinaryMode::Base64,
+            "base64-url-safe" => BinaryMode::Base64UrlSafe,
+            "hex" => BinaryMode::Hex,
+            _ => BinaryMode::Bytes,
+        },
+        hstore_map: lower("hstore.handling.mode") == "map",
+        interval_text: lower("interval.handling.mode") == "string",
+        money_scale: u32::try_from(unlisted.integer("money.fraction.digits")?).unwrap_or(2),
+        include_unknown: listed.boolean("include.unknown.datatypes")?,
+        placeholder: listed
+            .text("unavailable.value.placeholder")
+            .unwrap_or_default()
+            .to_owned(),
+    })
+}
+
+fn skipped(config: &Config, parsed: &Parsed) -> Skipped {
+    let has = |operation: &str| {
+        parsed
+            .list("skipped.operations")
+            .iter()
+            .any(|item| item == operation)
+    };
+    Skipped {
+        creates: has("c"),
+        updates: has("u"),
+        deletes: has("d"),
+        truncates: has("t"),
+        reads: has("r"),
+        given: config.get("skipped.operations").is_some(),
+    }
+}
+
+/// Splits at single semicolons; two stand for one.
+fn statements(text: &str) -> Vec<String> {
+    text.replace(";;", "\u{1}")
+        .split(';')
+        .map(|statement| statement.replace('\u{1}', ";").trim().to_owned())
+        .filter(|statement| !statement.is_empty())
+        .collect()
+}
+
+fn stream_parameters(text: &str) -> Vec<(String, String)> {
+    text.split(';')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) fn test_options(extra: &[(&str, &str)]) -> Options {
+    let mut config: Config = [
+        ("topic.prefix", "g"),
+        ("database.hostname", "h"),
+        ("database.user", "u"),
+        ("database.dbname", "lab"),
+    ]
+    .into_iter()
+    .collect();
+    for (name, value) in extra {
+        config.set(*name, *value);
+    }
+    Options::new(&config).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_debeziums() {
+        let options = test_options(&[]);
+        assert_eq!(
+            (options.slot.as_str(), options.publication.as_str()),
+            ("debezium", "dbz_publication")
+        );
+        assert_eq!(
+            (options.autocreate, options.snapshot_mode),
+            (Autocreate::AllTables, SnapshotMode::Initial)
+        );
+        assert_eq!(
+            options.skipped,
+            Skipped {
+                truncates: true,
+                ..Skipped::default()
+            }
+        );
+        assert_eq!(options.settings.ssl_mode, SslMode::Prefer);
+        assert_eq!(options.naming.heartbeat(), "__debezium-heartbeat.g");
+        assert_eq!(options.types.placeholder, "__debezium_unavailable_value");
+    }
+
+    #[test]
+    fn every_default_passes_its_own_check() {
+        let mut config: Config = [
+            ("topic.prefix", "g"),
+            ("database.hostname", "h"),
+            ("database.user", "u"),
+            ("database.dbname", "d"),
+        ]
+        .into_iter()
+        .collect();
+        for key in OPTIONS.keys().iter().chain(options::UNLISTED.keys()) {
+            if let tapline_api::config::Default::Value(value) = key.default {
+                config.set(key.name, value);
+            }
+        }
+        let errors: Vec<_> = OPTIONS
+            .validate(&config)
+            .into_iter()
+            .flat_map(|info| info.errors)
+            .collect();
+        assert_eq!(errors, Vec::<String>::new());
+        assert_eq!(findings(&config), []);
+        assert!(Options::new(&config).is_ok());
+    }
+
+    #[test]
+    fn two_lists_of_one_kind_contradict() {
+        let config: Config = [("table.include.list", "a"), ("table.exclude.list", "b")]
+            .into_iter()
+            .collect();
+        assert_eq!(
+            findings(&config),
+            [(
+                "table.exclude.list".to_owned(),
+                "The 'table.exclude.list' value is invalid: \"table.include.list\" is already specified"
+                    .to_owned()
+            )]
+        );
+    }
+
+    #[test]
+    fn two_semicolons_are_one() {
+        assert_eq!(statements("set a=1; select ';;' ;"), ["set a=1", "select ';'"]);
+    }
+}

@@ -1,0 +1,231 @@
+//! Checks of single options, with Debezium's words.
+
+use tapline_api::config::{Config, ConfigValue};
+use tapline_cdc::filter::{KeyColumns, PatternList};
+use tapline_cdc::naming::check_topic_part;
+
+fn invalid(name: &str, what: &str) -> Option<String> {
+    Some(format!("The '{name}' value is invalid: {what}"))
+}
+
+fn text(value: &ConfigValue) -> Option<String> {
+    value.display().filter(|text| !text.is_empty())
+}
+
+/// An enumeration; case does not matter.
+pub(super) fn one_of(name: &str, value: &ConfigValue, allowed: &[&str]) -> Option<String> {
+    let text = text(value)?;
+    if allowed.contains(&text.trim().to_lowercase().as_str()) {
+        return None;
+    }
+    invalid(name, &format!("Value must be one of {}", allowed.join(", ")))
+}
+
+pub(super) fn topic_prefix(name: &str, value: &ConfigValue) -> Option<String> {
+    match text(value) {
+        None => invalid(name, "A value is required"),
+        Some(_) => topic_part(name, value),
+    }
+}
+
+pub(super) fn topic_part(name: &str, value: &ConfigValue) -> Option<String> {
+    check_topic_part(name, &text(value)?)
+        .err()
+        .map(|error| error.message().to_owned())
+}
+
+pub(super) fn non_negative(name: &str, value: &ConfigValue) -> Option<String> {
+    match value {
+        ConfigValue::Integer(n) if *n < 0 => invalid(name, "An non-negative integer is expected"),
+        _ => None,
+    }
+}
+
+pub(super) fn positive(name: &str, value: &ConfigValue) -> Option<String> {
+    match value {
+        ConfigValue::Integer(n) if *n < 1 => invalid(name, "A positive, non-zero integer value is expected"),
+        _ => None,
+    }
+}
+
+pub(super) fn patterns(name: &str, value: &ConfigValue) -> Option<String> {
+    let error = PatternList::new(name, &text(value)?).err()?;
+    invalid(
+        name,
+        &format!("A comma-separated list of valid regular expressions is expected, but {error}"),
+    )
+}
+
+pub(super) fn key_columns(_: &str, value: &ConfigValue) -> Option<String> {
+    KeyColumns::new(&text(value)?)
+        .err()
+        .map(|error| error.message().to_owned())
+}
+
+pub(super) fn slot_name(name: &str, value: &ConfigValue) -> Option<String> {
+    let text = text(value)?;
+    let legal = |b: u8| b.is_ascii_digit() || b.is_ascii_lowercase() || b == b'_';
+    if text.len() <= 63 && text.bytes().all(legal) {
+        return None;
+    }
+    invalid(
+        name,
+        "Valid replication slot name must contain only digits, lowercase characters and underscores with length <= 63",
+    )
+}
+
+pub(super) fn operations(name: &str, value: &ConfigValue) -> Option<String> {
+    let ConfigValue::List(items) = value else {
+        return None;
+    };
+    if items
+        .iter()
+        .any(|item| !matches!(item.as_str(), "none" | "r" | "c" | "u" | "d" | "t"))
+    {
+        return invalid(name, "Invalid operation");
+    }
+    if items.len() > 1 && items.iter().any(|item| item == "none") {
+        return invalid(
+            name,
+            "\"none\" cannot be specified with other skipped operation types",
+        );
+    }
+    None
+}
+
+/// Options whose setting would change what is written, and that nothing reads yet. Leaving one out without a word would
+/// be worst for masks: clear text would flow where the user believes it hidden.
+const UNSUPPORTED: &[(&str, &[&str])] = &[
+    ("database.connection.factory.class", &[]),
+    ("database.sslfactory", &[]),
+    ("database.sslpassword", &[]),
+    ("replica.identity.autoset.values", &[]),
+    ("xmin.fetch.interval.ms", &["0"]),
+    ("event.processing.failure.handling.mode", &["fail"]),
+    ("provide.transaction.metadata", &["false"]),
+    ("snapshot.mode", &["initial", "initial_only", "always", "no_data"]),
+    ("snapshot.mode.custom.name", &[]),
+    ("snapshot.query.mode", &["select_all"]),
+    ("snapshot.query.mode.custom.name", &[]),
+    ("snapshot.locking.mode", &["none", "shared"]),
+    ("snapshot.locking.mode.custom.name", &[]),
+    ("snapshot.select.statement.overrides", &[]),
+    ("snapshot.tables.order.by.row.count", &["disabled"]),
+    ("signal.data.collection", &[]),
+    ("signal.enabled.channels", &["source"]),
+    ("notification.enabled.channels", &[]),
+    ("schema.name.adjustment.mode", &["none"]),
+    ("field.name.adjustment.mode", &["none"]),
+    ("converters", &[]),
+    ("post.processors", &[]),
+    (
+        "topic.naming.strategy",
+        &["io.debezium.schema.SchemaTopicNamingStrategy"],
+    ),
+    (
+        "transaction.metadata.factory",
+        &["io.debezium.pipeline.txmetadata.DefaultTransactionMetadataFactory"],
+    ),
+    (
+        "sourceinfo.struct.maker",
+        &["io.debezium.connector.postgresql.PostgresSourceInfoStructMaker"],
+    ),
+    ("include.schema.comments", &["false"]),
+    ("column.propagate.source.type", &[]),
+    ("datatype.propagate.source.type", &[]),
+    ("message.prefix.include.list", &[]),
+    ("message.prefix.exclude.list", &[]),
+    ("openlineage.integration.enabled", &["false"]),
+];
+
+/// Names that carry a number or a regular expression.
+const UNSUPPORTED_PREFIXES: &[&str] = &[
+    "column.mask.",
+    "column.truncate.to.",
+    "snapshot.select.statement.overrides.",
+];
+
+/// Options that are set to something not supported yet, with what to say about each.
+pub(super) fn unsupported(config: &Config) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (name, value) in config.iter() {
+        let Some(value) = value.map(str::trim).filter(|value| !value.is_empty()) else {
+            continue;
+        };
+        let listed = UNSUPPORTED.iter().find(|(option, _)| *option == name);
+        let bad = match listed {
+            Some((_, fine)) => !fine.iter().any(|fine| fine.eq_ignore_ascii_case(value)),
+            None => UNSUPPORTED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)),
+        };
+        if bad {
+            let shown = if name.contains("password") {
+                "[hidden]"
+            } else {
+                value
+            };
+            found.push((
+                name.to_owned(),
+                format!("The '{name}' value is invalid: '{shown}' is not supported yet"),
+            ));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_supported_is_refused_by_name_and_never_ignored() {
+        let config: Config = [
+            ("snapshot.mode", "when_needed"),
+            ("column.mask.hash.SHA-256.with.salt.x", "public.users.name"),
+            ("database.sslpassword", "pssst"),
+            ("schema.name.adjustment.mode", "NONE"),
+            ("signal.data.collection", ""),
+            ("decimal.handling.mode", "string"),
+        ]
+        .into_iter()
+        .collect();
+        let found = unsupported(&config);
+        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "snapshot.mode",
+                "column.mask.hash.SHA-256.with.salt.x",
+                "database.sslpassword"
+            ]
+        );
+        assert!(
+            found
+                .iter()
+                .all(|(_, text)| text.ends_with("is not supported yet") && !text.contains("pssst"))
+        );
+    }
+
+    #[test]
+    fn findings_are_in_debeziums_words() {
+        let text = |text: &str| ConfigValue::Text(text.to_owned());
+        assert_eq!(
+            one_of("x", &text("maybe"), &["a", "b"]).unwrap(),
+            "The 'x' value is invalid: Value must be one of a, b"
+        );
+        assert_eq!(one_of("x", &text("A "), &["a"]), None);
+        assert!(slot_name("slot.name", &text("My-Slot")).is_some());
+        assert_eq!(slot_name("slot.name", &text("my_slot")), None);
+        assert_eq!(
+            topic_prefix("topic.prefix", &ConfigValue::Null).unwrap(),
+            "The 'topic.prefix' value is invalid: A value is required"
+        );
+        assert!(
+            topic_prefix("topic.prefix", &text("a b"))
+                .unwrap()
+                .contains("has invalid format")
+        );
+        let list = |items: &[&str]| ConfigValue::List(items.iter().map(|i| (*i).to_owned()).collect());
+        assert_eq!(operations("skipped.operations", &list(&["c", "t"])), None);
+        assert!(operations("skipped.operations", &list(&["none", "t"])).is_some());
+    }
+}

@@ -1,0 +1,429 @@
+//! A task's run from beginning to end: look at the server, take a snapshot if one is due, stream.
+//!
+//! It runs beside the worker's calls, in a task of its own, so that the server is answered while nobody polls. What it
+//! finds goes out as batches; what ends it goes out as the last item.
+
+use std::time::Duration;
+
+use tapline_api::{Error, Result};
+use tapline_cdc::clock::Instant as Clock;
+use tapline_cdc::headers::{ContextHeaders, uuid_v7};
+use tapline_cdc::heartbeat::Heartbeat;
+use tapline_databases::postgres::{self, Settings, literal};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::{Catalog, Server};
+use crate::config::{Options, SnapshotMode};
+use crate::event::Events;
+use crate::lsn::Lsn;
+use crate::output::Output;
+use crate::position::{Cluster, Position, SnapshotState, cluster_partition};
+use crate::publication;
+use crate::slot::{self, Situation, Start, Wanted};
+use crate::snapshot::{self, Snapshot};
+use crate::stream::Stream;
+use crate::wire::{Connection, Role};
+
+/// What a run starts from.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    pub(crate) options: Options,
+    pub(crate) task: u32,
+    /// The stored offset.
+    pub(crate) position: Option<Position>,
+    /// The cluster that it is of.
+    pub(crate) cluster: Option<Cluster>,
+    pub(crate) output: Output,
+    pub(crate) confirmed: watch::Receiver<Lsn>,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// The kernel's buffer for the replication connection: what gathers between two reads must fit.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+impl Driver {
+    /// Runs until cancelled, until all is done (`initial_only`), or until an error, which it sends.
+    pub(crate) async fn run(mut self) {
+        let output = self.output.clone();
+        if let Err(error) = self.drive().await
+            && !self.cancel.is_cancelled()
+        {
+            output.fail(error).await;
+        }
+    }
+
+    async fn drive(&mut self) -> Result<()> {
+        let cancel = self.cancel.clone();
+        let prepared = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Ok(()),
+            prepared = self.prepare() => prepared?,
+        };
+        let Some(mut prepared) = prepared else {
+            return Ok(());
+        };
+        // The slot's creation cancels itself at the server.
+        let streams_from = self.begin(&mut prepared, &cancel).await?;
+        let Some((connection, position, end)) = streams_from else {
+            return Ok(());
+        };
+        let heartbeat = Heartbeat::new(
+            self.options.heartbeat,
+            &self.options.naming,
+            std::time::Instant::now(),
+        );
+        let mut stream = Stream::new(
+            &self.options,
+            &mut prepared.catalog,
+            &mut prepared.events,
+            &mut self.output,
+            self.confirmed.clone(),
+            heartbeat,
+            position,
+            end,
+        );
+        stream.run(connection, &cancel).await
+    }
+
+    /// Connects, and looks whether the server and this user will do.
+    async fn prepare(&mut self) -> Result<Option<Prepared>> {
+        let catalog = Catalog::connect(&self.options, true).await?;
+        let server = catalog.server().await?;
+        let streams = self.options.snapshot_mode != SnapshotMode::InitialOnly;
+        if streams {
+            require_logical(&server)?;
+        }
+        let now = Clock::now();
+        let random = u128::from(now.nanos().cast_unsigned()) << 64 | u128::from(random_bits());
+        let run_id = uuid_v7(now.millis(), random);
+        let headers = ContextHeaders::new(
+            self.options.extended_headers,
+            self.options.naming.prefix(),
+            self.task,
+            "postgresql",
+            &run_id,
+        );
+        let events = Events::new(&self.options, headers);
+        Ok(Some(Prepared {
+            catalog,
+            server,
+            events,
+        }))
+    }
+
+    fn wants_snapshot(&self) -> bool {
+        let unfinished = match &self.position {
+            None => true,
+            Some(position) => position.snapshot == Some(SnapshotState::Running),
+        };
+        match self.options.snapshot_mode {
+            SnapshotMode::Always => true,
+            SnapshotMode::NoData => false,
+            SnapshotMode::Initial | SnapshotMode::InitialOnly => unfinished,
+        }
+    }
+
+    /// Up to the point where streaming begins: its connection, its position, and the end of the server's log.
+    async fn begin(
+        &mut self,
+        prepared: &mut Prepared,
+        cancel: &CancellationToken,
+    ) -> Result<Option<(Connection, Position, Lsn)>> {
+        let wants_snapshot = self.wants_snapshot();
+        if self.options.snapshot_mode == SnapshotMode::InitialOnly {
+            if wants_snapshot {
+                self.snapshot_alone(prepared, cancel).await?;
+            }
+            return Ok(None);
+        }
+        let mut connection = self.replication().await?;
+        let (cluster, end) = slot::identify(&mut connection).await?;
+        publication::prepare(&prepared.catalog, &self.options, prepared.server.standby).await?;
+        let found = prepared.catalog.slot(&self.options.slot).await?;
+        if let Some(found) = &found {
+            slot::usable(&self.options, found)?;
+        }
+        self.output.send_also(
+            cluster_partition(self.options.naming.prefix()),
+            cluster.to_offset(),
+        );
+        let position = if wants_snapshot {
+            let wanted = match found {
+                None => Wanted::Lasting { snapshot: true },
+                Some(_) => Wanted::Temporary,
+            };
+            let position = self.snapshot(prepared, &mut connection, wanted, cancel).await?;
+            connection.close(false).await;
+            connection = self.replication().await?;
+            pause(self.options.streaming_delay, cancel).await;
+            position
+        } else {
+            self.resume(prepared, &mut connection, &cluster, end, found.as_ref(), cancel)
+                .await?
+        };
+        if cancel.is_cancelled() {
+            return Ok(None);
+        }
+        self.start_replication(prepared, connection, position.start(), cancel)
+            .await
+            .map(|connection| connection.map(|connection| (connection, position, end)))
+    }
+
+    /// Without a snapshot: from the stored offset, or from where the slot stands.
+    async fn resume(
+        &self,
+        prepared: &mut Prepared,
+        connection: &mut Connection,
+        cluster: &Cluster,
+        end: Lsn,
+        found: Option<&crate::catalog::Slot>,
+        cancel: &CancellationToken,
+    ) -> Result<Position> {
+        let options = &self.options;
+        let stored = self.position.filter(|position| position.snapshot.is_none());
+        if let Some(position) = stored {
+            let known = self.cluster.as_ref();
+            let situation = Situation {
+                position: &position,
+                slot: found,
+                known,
+                cluster,
+                end,
+            };
+            if slot::check(options, situation)? == Start::Offset {
+                tracing::info!(lsn = %position.start(), "going on after the stored offset");
+                return Ok(position);
+            }
+        }
+        if found.is_none() {
+            let wanted = Wanted::Lasting { snapshot: false };
+            let server = &prepared.server;
+            slot::create(connection, &prepared.catalog, options, server, wanted, cancel).await?;
+        }
+        tracing::info!(slot = options.slot, "streaming from where the slot stands");
+        Ok(Position::default())
+    }
+
+    async fn snapshot(
+        &mut self,
+        prepared: &mut Prepared,
+        connection: &mut Connection,
+        wanted: Wanted,
+        cancel: &CancellationToken,
+    ) -> Result<Position> {
+        pause(self.options.snapshot_delay, cancel).await;
+        let created = slot::create(
+            connection,
+            &prepared.catalog,
+            &self.options,
+            &prepared.server,
+            wanted,
+            cancel,
+        )
+        .await?;
+        let reading = async {
+            let transaction = snapshot::open(&self.options, created.snapshot.as_deref()).await?;
+            self.read_tables(prepared, transaction, created.consistent).await
+        };
+        cancellable(cancel, reading).await
+    }
+
+    /// `initial_only`: a snapshot without a slot, since nothing will be streamed.
+    async fn snapshot_alone(&mut self, prepared: &mut Prepared, cancel: &CancellationToken) -> Result<()> {
+        pause(self.options.snapshot_delay, cancel).await;
+        let reading = async {
+            let lsn = prepared.catalog.current_lsn().await?;
+            let transaction = snapshot::open(&self.options, None).await?;
+            self.read_tables(prepared, transaction, lsn).await
+        };
+        cancellable(cancel, reading).await?;
+        tracing::info!("snapshot.mode is initial_only: nothing is streamed");
+        Ok(())
+    }
+
+    async fn read_tables(
+        &mut self,
+        prepared: &mut Prepared,
+        transaction: Connection,
+        lsn: Lsn,
+    ) -> Result<Position> {
+        let Prepared { catalog, events, .. } = prepared;
+        let snapshot =
+            Snapshot::new(&self.options, catalog, events, &mut self.output, transaction, lsn).await?;
+        let position = snapshot.run().await?;
+        // Debezium beats once after a snapshot, whatever the interval.
+        if let Some(heartbeat) = Heartbeat::new(
+            self.options.heartbeat,
+            &self.options.naming,
+            std::time::Instant::now(),
+        ) {
+            events.records.push(heartbeat.record(Clock::now()));
+        }
+        Ok(position)
+    }
+
+    async fn replication(&self) -> Result<Connection> {
+        let mut settings: Settings = self.options.settings.clone();
+        settings.application_name = "tapline streaming".to_owned();
+        settings.receive_buffer = Some(RECEIVE_BUFFER);
+        Connection::open(&settings, Role::Replication)
+            .await
+            .map_err(no_walsender)
+    }
+
+    /// Starts streaming; waits while the slot's former walsender has not gone yet.
+    async fn start_replication(
+        &self,
+        prepared: &Prepared,
+        mut connection: Connection,
+        from: Lsn,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Connection>> {
+        let options = &self.options;
+        let mut command = format!(
+            "START_REPLICATION SLOT {} LOGICAL {from} (proto_version '1', publication_names {}",
+            postgres::identifier(&options.slot),
+            literal(&postgres::identifier(&options.publication)),
+        );
+        for (name, value) in &options.stream_parameters {
+            command.push_str(&format!(", {} {}", postgres::identifier(name), literal(value)));
+        }
+        command.push(')');
+        tracing::info!(command, "streaming begins");
+        let patience = options.slot_retry_delay.saturating_mul(options.slot_retries);
+        let begun = Instant::now();
+        let mut delay = Duration::from_millis(50);
+        loop {
+            let error = match connection.start_replication(&command).await {
+                Ok(()) => return Ok(Some(connection)),
+                Err(error) => error,
+            };
+            if !error.is("55006") {
+                return Err(failed_to_start(options, from, error));
+            }
+            if begun.elapsed() >= patience {
+                let active = prepared
+                    .catalog
+                    .slot(&options.slot)
+                    .await
+                    .ok()
+                    .flatten()
+                    .and_then(|s| s.active_pid);
+                return Err(Error::retriable(format!(
+                    "Failed to start replication stream at {from}; when setting up multiple connectors for the same \
+                     database host, please make sure to use a distinct replication slot name for each. ({error}; active \
+                     pid {active:?})"
+                )));
+            }
+            pause(delay, cancel).await;
+            if cancel.is_cancelled() {
+                return Ok(None);
+            }
+            delay = (delay * 2).min(Duration::from_secs(1));
+        }
+    }
+}
+
+/// What a run needs once it has looked at the server.
+#[derive(Debug)]
+struct Prepared {
+    catalog: Catalog,
+    server: Server,
+    events: Events,
+}
+
+/// Logical decoding needs its `wal_level`.
+pub(crate) fn require_logical(server: &Server) -> Result<()> {
+    if server.wal_level == "logical" {
+        return Ok(());
+    }
+    Err(Error::config(format!(
+        "Postgres server wal_level property must be 'logical' but is: '{}'",
+        server.wal_level
+    ))
+    .hint("run ALTER SYSTEM SET wal_level = logical, and restart the server"))
+}
+
+fn no_walsender(error: postgres::Error) -> Error {
+    let text = error.to_string();
+    let converted = Error::from(error);
+    if text.contains("max_wal_senders") {
+        return converted.hint("raise max_wal_senders");
+    }
+    if text.contains("replication") && text.contains("42501") {
+        return converted.hint("ALTER ROLE … REPLICATION for database.user");
+    }
+    converted
+}
+
+fn failed_to_start(options: &Options, from: Lsn, error: postgres::Error) -> Error {
+    let hint = match error.code().map(|code| code.as_str().to_owned()).as_deref() {
+        Some("42704") => Some(format!(
+            "slot '{}' or publication '{}' is missing",
+            options.slot, options.publication
+        )),
+        Some("55000") => Some(format!(
+            "slot '{}' can't be used any more: drop it, reset the connector's offsets and start it",
+            options.slot
+        )),
+        _ => None,
+    };
+    let converted = Error::from(error);
+    let kind = converted.kind();
+    let text = format!(
+        "Failed to start replication stream at {from}: {}",
+        converted.message()
+    );
+    let failed = Error::fatal(text)
+        .exception("io.debezium.DebeziumException")
+        .with_kind(kind);
+    match hint {
+        Some(hint) => failed.hint(hint),
+        None => failed,
+    }
+}
+
+async fn pause(time: Duration, cancel: &CancellationToken) {
+    if !time.is_zero() {
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            () = sleep(time) => {}
+        }
+    }
+}
+
+async fn cancellable<T>(cancel: &CancellationToken, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(Error::retriable("the task is being stopped")),
+        done = work => done,
+    }
+}
+
+/// Enough to tell two runs of one millisecond apart: the standard library seeds its hashers at random.
+fn random_bits() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
+}
+
+/// Drops the slot after a stop, as `slot.drop.on.stop` says.
+pub(crate) async fn drop_slot(options: &Options) {
+    let dropping = async {
+        let catalog = Catalog::connect(options, false).await?;
+        let sql = format!("SELECT pg_drop_replication_slot({})", literal(&options.slot));
+        // The walsender may need a moment to go.
+        let mut tries = 0;
+        loop {
+            match catalog.execute(&sql).await {
+                Err(error) if error.is("55006") && tries < 20 => tries += 1,
+                done => return done.map_err(Error::from),
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    if let Err(error) = dropping.await {
+        tracing::warn!(%error, slot = options.slot, "the replication slot could not be dropped");
+    }
+}

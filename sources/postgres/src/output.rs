@@ -1,0 +1,93 @@
+//! Batches on their way from the driver to `poll`.
+//!
+//! The channel holds two; a batch is bounded in records and bytes, and the one being built waits for room. So what is read
+//! ahead is three batches at most, and a full channel stops the reading, not the answering of keepalives.
+
+use tapline_api::offset::{Offset, OffsetMark, Partition, SourceBatch};
+use tapline_api::{Record, Result};
+use tokio::sync::mpsc;
+
+use crate::position::Position;
+
+/// How many batches wait between driver and `poll`.
+const WAITING: usize = 2;
+
+/// The receiving end, which `poll` reads.
+pub(crate) type Batches = mpsc::Receiver<Result<SourceBatch>>;
+
+/// The sending end.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    sender: mpsc::Sender<Result<SourceBatch>>,
+    partition: Partition,
+    /// A mark of another partition, which goes out with the next batch, once.
+    also: Option<(Partition, Offset)>,
+}
+
+/// Makes both ends, for the source partition of positions.
+pub(crate) fn channel(partition: Partition) -> (Output, Batches) {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    (
+        Output {
+            sender,
+            partition,
+            also: None,
+        },
+        receiver,
+    )
+}
+
+impl Output {
+    /// Sends a further mark with the next batch.
+    pub(crate) fn send_also(&mut self, partition: Partition, offset: Offset) {
+        self.also = Some((partition, offset));
+    }
+
+    /// A batch that ends at `position`.
+    pub(crate) fn batch(
+        &mut self,
+        records: Vec<Record>,
+        bytes: usize,
+        position: Option<&Position>,
+    ) -> SourceBatch {
+        let after = records.len();
+        let mark = |partition: Partition, offset: Offset| OffsetMark {
+            after,
+            partition,
+            offset: Some(offset),
+        };
+        let mut marks = Vec::with_capacity(2);
+        if let Some((partition, offset)) = self.also.take() {
+            marks.push(mark(partition, offset));
+        }
+        marks.extend(position.map(|position| mark(self.partition.clone(), position.to_offset())));
+        SourceBatch {
+            records,
+            marks,
+            bytes,
+        }
+    }
+
+    /// Waits for room; cancel-safe. `None` when nobody receives any more.
+    pub(crate) async fn room(
+        sender: &mpsc::Sender<Result<SourceBatch>>,
+    ) -> Option<mpsc::Permit<'_, Result<SourceBatch>>> {
+        sender.reserve().await.ok()
+    }
+
+    /// A handle to wait for room with, while the output itself builds.
+    pub(crate) fn sender(&self) -> mpsc::Sender<Result<SourceBatch>> {
+        self.sender.clone()
+    }
+
+    /// Sends a batch, waiting for room. False when nobody receives any more.
+    pub(crate) async fn send(&self, batch: SourceBatch) -> bool {
+        self.sender.send(Ok(batch)).await.is_ok()
+    }
+
+    /// Sends what ended the driver.
+    pub(crate) async fn fail(&self, error: tapline_api::Error) {
+        // Nobody receives when the task is being stopped.
+        let _ = self.sender.send(Err(error)).await;
+    }
+}

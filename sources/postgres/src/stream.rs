@@ -1,0 +1,573 @@
+//! Streaming: one task owns the replication connection, decodes what comes, and confirms what is stored.
+//!
+//! ```text
+//!  walsender ──XLogData──▶ Frames ──▶ pgoutput ──▶ rows ──▶ records ──▶ channel ──▶ poll
+//!      ◀── status: received, confirmed ── every status.update.interval.ms, on request, and when commit() was called
+//! ```
+//!
+//! - The server hears from us while the channel is full: reading stops then, answering does not.
+//! - Only what `commit` has confirmed is reported as flushed.
+//! - Between transactions a keepalive's position is a position of ours: everything before it was sent. So an idle database
+//!   and filtered tables advance the slot without a heartbeat.
+//! - Under backlog it waits a moment before it reads again. A wake-up per message is most of the cost, on both sides; when
+//!   little comes, nothing waits.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tapline_api::{Error, Result};
+use tapline_cdc::clock::Instant as Clock;
+use tapline_cdc::heartbeat::Heartbeat;
+use tapline_cdc::intern::constant;
+use tapline_databases::postgres as pg;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::{Catalog, is_builtin};
+use crate::config::Options;
+use crate::event::{Events, Origin};
+use crate::lsn::Lsn;
+use crate::output::Output;
+use crate::pgoutput::{EPOCH_MICROS, Message, Old, Relation, ReplicaIdentity, Tuple, decode};
+use crate::position::{MessageType, Position, Prefix};
+use crate::table::{Column, Plan, Row, Table};
+use crate::wire::{Block, Connection, Frame, copy_error};
+
+/// A read of so much means that more is coming.
+const BACKLOG: usize = 16 * 1024;
+/// How long to let it gather then.
+const GATHER: Duration = Duration::from_millis(2);
+/// How often a position without a record goes out.
+const IDLE_MARK: Duration = Duration::from_secs(1);
+/// Confirmed positions reach the server this often at most.
+const CONFIRM: Duration = Duration::from_millis(200);
+/// XLogData: tag, start, end, clock.
+const XLOG_HEADER: usize = 1 + 8 + 8 + 8;
+
+/// A running stream.
+pub(crate) struct Stream<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) catalog: &'a mut Catalog,
+    pub(crate) events: &'a mut Events,
+    pub(crate) output: &'a mut Output,
+    pub(crate) confirmed: watch::Receiver<Lsn>,
+    pub(crate) heartbeat: Option<Heartbeat>,
+    decoder: Decoder,
+    received: Lsn,
+}
+
+/// What is known between messages.
+struct Decoder {
+    /// By relation id; `None` for a table that is not captured.
+    plans: HashMap<u32, Option<Plan>>,
+    position: Position,
+    /// Whether the position has moved since it last went out.
+    moved: bool,
+    in_transaction: bool,
+    origin: Origin,
+    /// Events so far at `origin.lsn`.
+    nth: u64,
+    /// What a restart has to skip: of a transaction that is still to come, and of the one that has come.
+    expected: Option<Prefix>,
+    skipping: Option<Prefix>,
+    /// Where the server's log ended when streaming began.
+    end_at_start: Lsn,
+}
+
+impl<'a> Stream<'a> {
+    /// From `position` on; `end` is where the server's log ends now.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a task")]
+    pub(crate) fn new(
+        options: &'a Options,
+        catalog: &'a mut Catalog,
+        events: &'a mut Events,
+        output: &'a mut Output,
+        confirmed: watch::Receiver<Lsn>,
+        heartbeat: Option<Heartbeat>,
+        position: Position,
+        end: Lsn,
+    ) -> Self {
+        let expected = position.within_transaction();
+        let origin = Origin {
+            at: Clock::from_micros(position.ts_usec.unwrap_or(0)),
+            lsn: Lsn::NONE,
+            last_commit: position.last_commit,
+            tx_id: None,
+            replication: None,
+        };
+        let decoder = Decoder {
+            plans: HashMap::new(),
+            position,
+            moved: false,
+            in_transaction: false,
+            origin,
+            nth: 0,
+            expected,
+            skipping: None,
+            end_at_start: end,
+        };
+        Self {
+            options,
+            catalog,
+            events,
+            output,
+            confirmed,
+            heartbeat,
+            decoder,
+            received: Lsn::NONE,
+        }
+    }
+
+    /// Streams until cancelled. `connection` has been given `START_REPLICATION`.
+    pub(crate) async fn run(&mut self, mut connection: Connection, cancel: &CancellationToken) -> Result<()> {
+        let ended = self.pump(&mut connection, cancel).await;
+        if ended.is_ok() {
+            // What was committed last is worth one more message: the next start skips less.
+            let _ = self.confirm(&mut connection, false).await;
+            connection.close(true).await;
+        }
+        ended
+    }
+
+    async fn pump(&mut self, connection: &mut Connection, cancel: &CancellationToken) -> Result<()> {
+        let sender = self.output.sender();
+        let mut block = Block::default();
+        let mut ready_at = Instant::now();
+        let mut status_due = Instant::now();
+        let mut idle_due = Instant::now() + IDLE_MARK;
+        let mut heard = Instant::now();
+        let silence = Duration::from_secs(60).max(self.options.status_interval.saturating_mul(3));
+        loop {
+            while !self.is_full() {
+                let Some(frame) = block.next_frame() else {
+                    match connection.take_block()? {
+                        Some(next) => block = next,
+                        None => break,
+                    }
+                    continue;
+                };
+                if self.on_frame(&block, frame).await? {
+                    self.confirm(connection, false).await?;
+                }
+            }
+            let now = Instant::now();
+            self.beat(now).await;
+            let has_records = !self.events.records.is_empty();
+            let has_output = has_records || (self.decoder.moved && now >= idle_due);
+            let wake = self.next_wake(status_due, idle_due);
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Ok(()),
+                permit = Output::room(&sender), if has_output => {
+                    let Some(permit) = permit else { return Ok(()) };
+                    let (records, bytes) = self.events.take();
+                    permit.send(Ok(self.output.batch(records, bytes, Some(&self.decoder.position))));
+                    self.decoder.moved = false;
+                    idle_due = Instant::now() + IDLE_MARK;
+                }
+                () = sleep_until(wake) => {
+                    if Instant::now() >= status_due {
+                        // Asked to answer, the server tells where it stands even when nothing happens, and shows that it
+                        // lives.
+                        self.confirm(connection, true).await?;
+                        status_due = Instant::now() + self.options.status_interval;
+                        if heard.elapsed() > silence {
+                            return Err(pg::Error::Timeout(format!(
+                                "the server has not been heard for {} s", heard.elapsed().as_secs()
+                            )).into());
+                        }
+                    }
+                }
+                changed = self.confirmed.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    status_due = status_due.min(Instant::now() + CONFIRM);
+                }
+                read = gather(connection, ready_at), if block.is_empty() => {
+                    heard = Instant::now();
+                    ready_at = if read? >= BACKLOG { heard + GATHER } else { heard };
+                }
+            }
+        }
+    }
+
+    fn next_wake(&self, status: Instant, idle: Instant) -> Instant {
+        let mut wake = status;
+        if self.decoder.moved {
+            wake = wake.min(idle);
+        }
+        if let Some(heartbeat) = &self.heartbeat {
+            wake = wake.min(Instant::from_std(heartbeat.due()));
+        }
+        // A moment that has passed and was not acted on must not spin.
+        wake.max(Instant::now() + Duration::from_millis(1))
+    }
+
+    fn is_full(&self) -> bool {
+        self.events.bytes >= self.options.batch_bytes
+            || self.events.records.len() >= self.options.batch_records
+    }
+
+    async fn beat(&mut self, now: Instant) {
+        let Some(heartbeat) = &mut self.heartbeat else {
+            return;
+        };
+        let Some(record) = heartbeat.beat(now.into_std(), Clock::now()) else {
+            return;
+        };
+        self.events.records.push(record);
+        if let Some(query) = &self.options.heartbeat_query
+            && let Err(error) = self.catalog.execute(query).await
+        {
+            tracing::warn!(%error, "heartbeat.action.query failed");
+        }
+    }
+
+    /// Standby status update: what has been received, and what is confirmed as written, flushed and applied.
+    async fn confirm(&mut self, connection: &mut Connection, ask: bool) -> Result<()> {
+        let confirmed = if self.options.confirms {
+            *self.confirmed.borrow_and_update()
+        } else {
+            Lsn::NONE
+        };
+        let mut message = [0u8; 34];
+        let mut at = 0;
+        let mut put = |bytes: &[u8]| {
+            if let Some(room) = message.get_mut(at..at + bytes.len()) {
+                room.copy_from_slice(bytes);
+            }
+            at += bytes.len();
+        };
+        put(b"r");
+        put(&self.received.max(confirmed).0.to_be_bytes());
+        put(&confirmed.0.to_be_bytes());
+        put(&confirmed.0.to_be_bytes());
+        put(&(Clock::now().micros() - EPOCH_MICROS).to_be_bytes());
+        put(&[u8::from(ask)]);
+        connection.send_copy_data(&message).await?;
+        Ok(())
+    }
+
+    /// Handles one message; true when the server wants to hear from us now.
+    async fn on_frame(&mut self, block: &Block, frame: Frame) -> Result<bool> {
+        match frame.tag {
+            b'd' => {}
+            b'E' => return Err(stream_error(copy_error(block.bytes(), &frame))),
+            b'c' | b'C' | b'Z' => {
+                return Err(Error::retriable(
+                    "the server has ended the replication stream; it is being shut down",
+                ));
+            }
+            _ => return Ok(false),
+        }
+        let bytes = block.bytes();
+        let body = frame.body;
+        let number = |at: usize| {
+            let field = bytes
+                .get(body.start + at..body.end)
+                .and_then(<[u8]>::first_chunk::<8>);
+            field
+                .map(|field| u64::from_be_bytes(*field))
+                .ok_or_else(|| malformed("a header"))
+        };
+        match bytes.get(body.start) {
+            Some(b'w') => {
+                let lsn = Lsn(number(1)?);
+                self.received = self.received.max(lsn);
+                let start = body.start + XLOG_HEADER;
+                if start > body.end {
+                    return Err(malformed("a header"));
+                }
+                let size = body.end - start;
+                let message =
+                    decode(bytes, start..body.end).map_err(|error| malformed(&error.to_string()))?;
+                if let Message::Relation(relation) = message {
+                    self.on_relation(relation).await?;
+                } else {
+                    self.decoder.on_message(self.events, block, message, lsn, size)?;
+                }
+                Ok(false)
+            }
+            Some(b'k') => {
+                let end = Lsn(number(1)?);
+                self.received = self.received.max(end);
+                self.decoder.on_keepalive(end);
+                Ok(bytes.get(body.start + 17) == Some(&1))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// A table version: the plan for the rows that follow.
+    async fn on_relation(&mut self, relation: Relation) -> Result<()> {
+        let builtin = is_builtin(&relation.schema, &relation.table);
+        if !self
+            .options
+            .filters
+            .table(&relation.schema, &relation.table, builtin)
+        {
+            self.decoder.plans.insert(relation.id, None);
+            return Ok(());
+        }
+        let id = relation.id;
+        let oids: Vec<u32> = relation.columns.iter().map(|column| column.type_oid).collect();
+        let types = self.catalog.types(&oids).await?;
+        let now = self.catalog.table(&relation.schema, &relation.table).await?;
+        let table = merge(relation, types, now);
+        // Sent again for a reason that is not ours (another connection's DDL): identity, and all caches, stay.
+        if let Some(Some(plan)) = self.decoder.plans.get(&id)
+            && plan.table == table
+        {
+            return Ok(());
+        }
+        let plan = Plan::new(table, self.options, self.events.source_schema())?;
+        self.decoder.plans.insert(id, Some(plan));
+        Ok(())
+    }
+}
+
+/// Waits until more may be read, and reads. Cancel-safe.
+async fn gather(connection: &mut Connection, ready_at: Instant) -> Result<usize, pg::Error> {
+    if Instant::now() < ready_at {
+        sleep_until(ready_at).await;
+    }
+    connection.read().await
+}
+
+fn malformed(what: &str) -> Error {
+    Error::fatal(format!("the replication stream is malformed: {what}"))
+}
+
+/// An error that ended the stream. The log may have gone under the slot.
+fn stream_error(error: pg::Error) -> Error {
+    let gone =
+        error.is("58P01") || error.is("XX000") && error.to_string().contains("has already been removed");
+    let error = Error::from(error);
+    if gone {
+        return Error::fatal(format!(
+            "The offset to start reading from has been removed from the database write-ahead log. Create a new snapshot \
+             and consider setting of PostgreSQL parameter wal_keep_segments = 0. ({})",
+            error.message()
+        ))
+        .hint("raise max_slot_wal_keep_size, reset the connector's offsets and start it");
+    }
+    error
+}
+
+/// The stream says which columns of which types the rows have; the catalog, which may be ahead of the stream, adds what
+/// the stream does not say: which columns may be null, their defaults, the key's order.
+fn merge(relation: Relation, types: Vec<crate::types::PgType>, now: Option<Table>) -> Table {
+    let known = |name: &str| {
+        now.as_ref()
+            .and_then(|table| table.columns.iter().find(|column| column.name == name))
+    };
+    // A replica identity that is the whole row says nothing of the key.
+    let telling = matches!(
+        relation.replica_identity,
+        ReplicaIdentity::Default | ReplicaIdentity::Index
+    );
+    let columns: Vec<Column> = relation
+        .columns
+        .iter()
+        .zip(types)
+        .map(|(sent, of)| {
+            let known = known(&sent.name);
+            Column {
+                name: sent.name.clone(),
+                of,
+                modifier: sent.type_modifier,
+                optional: known.map_or(!(telling && sent.key), |column| column.optional),
+                default: known.and_then(|column| column.default.clone()),
+                generated: false,
+                identity: sent.key,
+            }
+        })
+        .collect();
+    let position = |name: &str| columns.iter().position(|column| column.name == name);
+    let key = match &now {
+        Some(table) => {
+            let names = table.key.iter().filter_map(|index| table.columns.get(*index));
+            names.filter_map(|column| position(&column.name)).collect()
+        }
+        // The table has gone; while these rows were written, it had this key.
+        None if telling => (0..columns.len())
+            .filter(|i| columns.get(*i).is_some_and(|c| c.identity))
+            .collect(),
+        None => Vec::new(),
+    };
+    Table {
+        schema: relation.schema,
+        name: relation.table,
+        columns,
+        key,
+        plain: false,
+    }
+}
+
+impl Decoder {
+    fn on_keepalive(&mut self, end: Lsn) {
+        // Of a transaction whose first part is behind, the rest is still to come; unless all that there was has been sent.
+        if self.expected.is_some() && end < self.end_at_start {
+            return;
+        }
+        let behind = self
+            .position
+            .last_commit
+            .or(self.position.lsn)
+            .unwrap_or(Lsn::NONE);
+        if !self.in_transaction && end > behind {
+            self.expected = None;
+            self.position = Position {
+                last_commit: Some(end),
+                lsn: Some(end),
+                processed: Some(end),
+                events: 0,
+                message_type: Some(MessageType::Commit),
+                snapshot: None,
+                ..self.position
+            };
+            self.moved = true;
+        }
+    }
+
+    #[inline]
+    fn on_message(
+        &mut self,
+        events: &mut Events,
+        block: &Block,
+        message: Message,
+        lsn: Lsn,
+        size: usize,
+    ) -> Result<()> {
+        match message {
+            Message::Insert { relation, new } => {
+                if self.advance(lsn, MessageType::Insert)
+                    && let Some(plan) = find(&self.plans, relation)?
+                {
+                    let row = plan.tuple(block.bytes(), &new, None, &mut events.arena)?;
+                    events.created(plan, row, &self.origin, size);
+                }
+            }
+            Message::Update { relation, old, new } => {
+                if self.advance(lsn, MessageType::Update)
+                    && let Some(plan) = find(&self.plans, relation)?
+                {
+                    let (old, row) = update(plan, events, block, old.as_ref(), &new)?;
+                    events.updated(plan, old, row, &self.origin, size);
+                }
+            }
+            Message::Delete { relation, old } => {
+                if self.advance(lsn, MessageType::Delete)
+                    && let Some(plan) = find(&self.plans, relation)?
+                {
+                    let row = plan.tuple(block.bytes(), &old.tuple, None, &mut events.arena)?;
+                    events.deleted(plan, row, &self.origin, size);
+                }
+            }
+            Message::Truncate { relations } => {
+                // One record per table, all at one LSN.
+                for relation in relations {
+                    if self.advance(lsn, MessageType::Truncate)
+                        && let Some(plan) = find(&self.plans, relation)?
+                    {
+                        events.truncated(plan, &self.origin);
+                    }
+                }
+            }
+            Message::Begin {
+                commit_micros, xid, ..
+            } => self.begin(commit_micros, xid),
+            Message::Commit { commit_micros, .. } => self.commit(lsn, commit_micros),
+            Message::Origin { commit_lsn, name } => {
+                self.origin.replication = Some((constant(&name), commit_lsn.as_i64()));
+            }
+            // Logical messages are not asked for; a type's name is in the catalog.
+            Message::Logical { .. } | Message::Type | Message::Relation(_) => {}
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, commit_micros: i64, xid: u32) {
+        self.in_transaction = true;
+        self.nth = 0;
+        self.origin.at = Clock::from_micros(commit_micros);
+        self.origin.tx_id = Some(i64::from(xid));
+        self.origin.replication = None;
+        self.origin.lsn = Lsn::NONE;
+        // The transaction within which the last run stopped is the first to come. If another comes, it has gone from
+        // the publication.
+        self.skipping = self.expected.take().filter(|prefix| prefix.xid == xid);
+    }
+
+    fn commit(&mut self, lsn: Lsn, commit_micros: i64) {
+        self.in_transaction = false;
+        self.skipping = None;
+        self.origin.last_commit = Some(lsn);
+        self.position = Position {
+            last_commit: Some(lsn),
+            lsn: Some(lsn),
+            processed: Some(lsn),
+            events: 0,
+            tx_id: self.origin.tx_id,
+            ts_usec: Some(commit_micros),
+            message_type: Some(MessageType::Commit),
+            snapshot: None,
+        };
+        self.moved = true;
+    }
+
+    /// Moves to the next event; false when a former run has dealt with it.
+    #[inline]
+    fn advance(&mut self, lsn: Lsn, kind: MessageType) -> bool {
+        self.nth = if lsn == self.origin.lsn { self.nth + 1 } else { 1 };
+        self.origin.lsn = lsn;
+        if let Some(prefix) = &self.skipping {
+            if prefix.covers(lsn, self.nth) {
+                return false;
+            }
+            self.skipping = None;
+        }
+        self.position = Position {
+            last_commit: self.position.last_commit,
+            lsn: Some(lsn),
+            processed: Some(lsn),
+            events: self.nth,
+            tx_id: self.origin.tx_id,
+            ts_usec: Some(self.origin.at.micros()),
+            message_type: Some(kind),
+            snapshot: None,
+        };
+        self.moved = true;
+        true
+    }
+}
+
+fn find(plans: &HashMap<u32, Option<Plan>>, relation: u32) -> Result<Option<&Plan>> {
+    match plans.get(&relation) {
+        Some(plan) => Ok(plan.as_ref()),
+        None => Err(malformed(&format!(
+            "rows of relation {relation} come before its description"
+        ))),
+    }
+}
+
+type Updated = (Option<(Row, bool)>, Row);
+
+fn update(
+    plan: &Plan,
+    events: &mut Events,
+    block: &Block,
+    old: Option<&Old>,
+    new: &Tuple,
+) -> Result<Updated> {
+    let Some(old) = old else {
+        return Ok((None, plan.tuple(block.bytes(), new, None, &mut events.arena)?));
+    };
+    let before = plan.tuple(block.bytes(), &old.tuple, None, &mut events.arena)?;
+    // A key-only row is null where it says nothing.
+    let whole = (!old.key_only).then_some(&before);
+    let after = plan.tuple(block.bytes(), new, whole, &mut events.arena)?;
+    Ok((Some((before, old.key_only)), after))
+}

@@ -1,0 +1,465 @@
+//! A table version: its columns, its schemas, and the plan by which rows become values.
+//!
+//! A plan is made once per version (a snapshot's table, a RELATION message) and then used for every row: it has a decoder
+//! per incoming column, and where the value goes. Nothing is looked up by name afterwards.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use tapline_api::{Error, Result, Schema, SchemaRef, Struct, Value};
+use tapline_cdc::envelope::envelope_schema;
+use tapline_cdc::intern::constant;
+
+use crate::config::{OnBadValue, Options};
+use crate::copy::{Field, fields, unescape};
+use crate::default::default_value;
+use crate::pgoutput::{Column as Sent, Tuple};
+use crate::types::{Mapped, PgType};
+use crate::value::{Decoder, Text};
+
+/// A column, as the catalog or a RELATION message has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) of: PgType,
+    pub(crate) modifier: i32,
+    pub(crate) optional: bool,
+    /// The default's SQL expression.
+    pub(crate) default: Option<String>,
+    /// Computed from other columns; only newer publications send it.
+    pub(crate) generated: bool,
+    /// Part of the replica identity.
+    pub(crate) identity: bool,
+}
+
+/// A table, with the positions of its key's columns in the key's order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) key: Vec<usize>,
+    /// Whether `COPY table` gives all that `SELECT` would: no partitions, no children, nothing generated.
+    pub(crate) plain: bool,
+}
+
+/// Where a column's value goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    /// The next field of the row.
+    Row,
+    /// Only into the key, because a column list leaves it out of the row.
+    Key,
+    Nowhere,
+}
+
+#[derive(Debug)]
+struct ColumnPlan {
+    name: String,
+    target: Target,
+    decoder: Decoder,
+    /// What null becomes: null, or in a column that allows none its default or the type's zero.
+    null: Value,
+    placeholder: Value,
+}
+
+/// Where a key's field comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeyField {
+    Row(usize),
+    Extra(usize),
+}
+
+/// A table version's plan.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) table: Table,
+    pub(crate) topic: Arc<str>,
+    pub(crate) row_schema: SchemaRef,
+    pub(crate) envelope_schema: SchemaRef,
+    pub(crate) key_schema: Option<SchemaRef>,
+    /// The names in `source`.
+    pub(crate) schema_name: Value,
+    pub(crate) table_name: Value,
+    /// Whether a key-only old row holds all of the key.
+    pub(crate) key_in_identity: bool,
+    key: Vec<KeyField>,
+    columns: Vec<ColumnPlan>,
+    width: usize,
+    on_bad_value: OnBadValue,
+}
+
+/// A row's values in the order of its schema, and those that only the key has.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    values: Vec<Value>,
+    extra: Vec<Value>,
+}
+
+impl Plan {
+    /// Makes the plan of `table`. `source` is the schema of the source block.
+    ///
+    /// # Errors
+    /// A config error when a column has a type that Debezium knows and we don't yet.
+    pub(crate) fn new(table: Table, options: &Options, source: &SchemaRef) -> Result<Self> {
+        let topic = options.naming.data_change(&[&table.schema, &table.name]);
+        let names = || table.columns.iter().map(|column| column.name.as_str());
+        let mut key = options.key_columns.select(&table.schema, &table.name, names());
+        if key.is_empty() {
+            key.clone_from(&table.key);
+        }
+        let mut row = Schema::structure().name(format!("{topic}.Value")).optional();
+        let mut columns = Vec::with_capacity(table.columns.len());
+        let (mut width, mut extras) = (0, 0);
+        // By the position of the column: its schema, and where the key finds its value.
+        let mut places: Vec<Option<(SchemaRef, KeyField)>> = Vec::with_capacity(table.columns.len());
+        for (index, column) in table.columns.iter().enumerate() {
+            let wanted = options.filters.column(&table.schema, &table.name, &column.name);
+            let mapping = match options.types.map(&column.of, column.modifier) {
+                Mapped::As(mapping) if wanted || key.contains(&index) => *mapping,
+                Mapped::NotYet if wanted => return Err(not_yet(&table, column)),
+                _ => {
+                    columns.push(ColumnPlan::nowhere(column));
+                    places.push(None);
+                    continue;
+                }
+            };
+            let default = default_value(column, &mapping.decoder);
+            let mut schema = mapping.schema.set_optional(column.optional);
+            let null = match (&default, column.optional) {
+                (_, true) => Value::Null,
+                (Some(default), false) => default.clone(),
+                (None, false) => mapping.fallback,
+            };
+            if let Some(default) = default {
+                schema = schema.default(default);
+            }
+            let schema = schema.build();
+            let (target, place) = if wanted {
+                row = row.field(column.name.as_str(), schema.clone());
+                width += 1;
+                (Target::Row, KeyField::Row(width - 1))
+            } else {
+                extras += 1;
+                (Target::Key, KeyField::Extra(extras - 1))
+            };
+            columns.push(ColumnPlan {
+                name: column.name.clone(),
+                target,
+                decoder: mapping.decoder.bind(&schema),
+                null,
+                placeholder: mapping.placeholder,
+            });
+            places.push(Some((schema, place)));
+        }
+        let mut key_schema = Schema::structure().name(format!("{topic}.Key"));
+        let mut key_fields = Vec::with_capacity(key.len());
+        for index in &key {
+            let (Some(column), Some(Some((schema, place)))) = (table.columns.get(*index), places.get(*index))
+            else {
+                continue;
+            };
+            key_schema = key_schema.field(column.name.as_str(), schema.clone());
+            key_fields.push(*place);
+        }
+        let row_schema = row.build();
+        Ok(Self {
+            envelope_schema: envelope_schema(&topic, &row_schema, source),
+            key_schema: (!key_fields.is_empty()).then(|| key_schema.build()),
+            schema_name: constant(&table.schema),
+            table_name: constant(&table.name),
+            key_in_identity: key
+                .iter()
+                .all(|index| table.columns.get(*index).is_some_and(|c| c.identity)),
+            topic: topic.into(),
+            row_schema,
+            key: key_fields,
+            columns,
+            width,
+            on_bad_value: options.on_bad_value,
+            table,
+        })
+    }
+
+    /// A streamed row. `old` is the whole row before, where it was sent: values that were not sent again are taken from it.
+    pub(crate) fn tuple(
+        &self,
+        block: &Bytes,
+        tuple: &Tuple,
+        old: Option<&Row>,
+        arena: &mut BytesMut,
+    ) -> Result<Row> {
+        let mut row = self.new_row();
+        let mut sent = tuple.columns(block);
+        for plan in &self.columns {
+            let value = match sent.next() {
+                // Fewer columns than the RELATION message announced: the table has since lost some.
+                None | Some(Sent::Null) => plan.null.clone(),
+                _ if plan.target == Target::Nowhere => continue,
+                Some(Sent::Text(range)) => self.value(plan, block, range, arena)?,
+                Some(Sent::Unchanged) => {
+                    let before = old.and_then(|old| old.values.get(row.values.len()));
+                    match before {
+                        Some(value) if plan.target == Target::Row && !value.is_null() => value.clone(),
+                        _ => plan.unsent(),
+                    }
+                }
+                Some(Sent::Binary(_)) => return Err(self.bad_value(plan, "it came in binary form")),
+            };
+            row.push(plan.target, value);
+        }
+        Ok(row)
+    }
+
+    /// A row of `COPY … TO STDOUT` of [`Plan::column_names`].
+    pub(crate) fn copied(&self, block: &Bytes, range: Range<usize>, arena: &mut BytesMut) -> Result<Row> {
+        let mut row = self.new_row();
+        let mut sent = fields(block, range);
+        for plan in self.columns.iter().filter(|plan| plan.target != Target::Nowhere) {
+            let value = match sent.next() {
+                None | Some(Field::Null) => plan.null.clone(),
+                Some(Field::Plain(range)) => self.value(plan, block, range, arena)?,
+                Some(Field::Escaped(range)) => {
+                    let text = unescape(block.get(range).unwrap_or_default()).into_owned();
+                    let text = Bytes::from(text);
+                    self.value(plan, &text, 0..text.len(), arena)?
+                }
+            };
+            row.push(plan.target, value);
+        }
+        Ok(row)
+    }
+
+    fn new_row(&self) -> Row {
+        Row {
+            values: Vec::with_capacity(self.width),
+            extra: Vec::new(),
+        }
+    }
+
+    #[inline]
+    fn value(
+        &self,
+        plan: &ColumnPlan,
+        block: &Bytes,
+        range: Range<usize>,
+        arena: &mut BytesMut,
+    ) -> Result<Value> {
+        match plan.decoder.decode(&Text { block, range }, arena) {
+            // NaN in a column that allows no null.
+            Ok(Value::Null) => Ok(plan.null.clone()),
+            Ok(value) => Ok(value),
+            Err(_) => {
+                // What was written before it failed must not begin the next value.
+                arena.clear();
+                self.cannot_convert(plan)
+            }
+        }
+    }
+
+    #[cold]
+    fn cannot_convert(&self, plan: &ColumnPlan) -> Result<Value> {
+        match self.on_bad_value {
+            OnBadValue::Fail => {
+                return Err(self.bad_value(plan, "its text has another form than its type writes"));
+            }
+            OnBadValue::Warn => tracing::warn!(
+                schema = self.table.schema,
+                table = self.table.name,
+                column = plan.name,
+                "value can't be converted and is taken as null"
+            ),
+            OnBadValue::Skip => {}
+        }
+        Ok(plan.null.clone())
+    }
+
+    fn bad_value(&self, plan: &ColumnPlan, why: &str) -> Error {
+        Error::data(format!(
+            "Failed to properly convert data value for '{}.{}.{}': {why}",
+            self.table.schema, self.table.name, plan.name
+        ))
+    }
+
+    /// The key of a row, for a table that has one.
+    #[inline]
+    pub(crate) fn key(&self, row: &Row) -> Value {
+        let Some(schema) = &self.key_schema else {
+            return Value::Null;
+        };
+        let field = |field: &KeyField| match field {
+            KeyField::Row(index) => row.values.get(*index).cloned().unwrap_or_default(),
+            KeyField::Extra(index) => row.extra.get(*index).cloned().unwrap_or_default(),
+        };
+        Value::Struct(Struct::new(schema.clone(), self.key.iter().map(field).collect()))
+    }
+
+    /// The row as a value.
+    #[inline]
+    pub(crate) fn row(&self, row: Row) -> Value {
+        Value::Struct(Struct::new(self.row_schema.clone(), row.values))
+    }
+
+    /// The columns that a snapshot asks for, in the order in which [`Plan::copied`] expects them. What is left out of
+    /// events is not read either.
+    pub(crate) fn column_names(&self) -> impl Iterator<Item = &str> {
+        let wanted = self.columns.iter().filter(|plan| plan.target != Target::Nowhere);
+        wanted.map(|plan| plan.name.as_str())
+    }
+}
+
+impl ColumnPlan {
+    fn nowhere(column: &Column) -> Self {
+        Self {
+            name: column.name.clone(),
+            target: Target::Nowhere,
+            decoder: Decoder::Null,
+            null: Value::Null,
+            placeholder: Value::Null,
+        }
+    }
+
+    /// Stands for a value that was not sent.
+    fn unsent(&self) -> Value {
+        if self.placeholder.is_null() {
+            self.null.clone()
+        } else {
+            self.placeholder.clone()
+        }
+    }
+}
+
+impl Row {
+    #[inline]
+    fn push(&mut self, target: Target, value: Value) {
+        match target {
+            Target::Row => self.values.push(value),
+            Target::Key => self.extra.push(value),
+            Target::Nowhere => {}
+        }
+    }
+}
+
+fn not_yet(table: &Table, column: &Column) -> Error {
+    Error::config(format!(
+        "column {}.{}.{} has type {}, which is not supported yet",
+        table.schema, table.name, column.name, column.of.name
+    ))
+    .hint("leave it out by column.exclude.list, or the table by table.exclude.list")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::test_options;
+    use crate::pgoutput::{Message, decode};
+    use crate::types::oid;
+
+    fn column(name: &str, of: u32, optional: bool) -> Column {
+        Column {
+            name: name.into(),
+            of: PgType::base(of, "t"),
+            modifier: -1,
+            optional,
+            default: None,
+            generated: false,
+            identity: name == "id",
+        }
+    }
+
+    fn plan(extra: &[(&str, &str)]) -> Plan {
+        let table = Table {
+            schema: "fx".into(),
+            name: "t".into(),
+            columns: vec![
+                column("id", oid::INT4, false),
+                column("v", oid::TEXT, true),
+                column("n", oid::INT8, false),
+            ],
+            key: vec![0],
+            plain: true,
+        };
+        let source = Schema::structure().name("source").build();
+        Plan::new(table, &test_options(extra), &source).unwrap()
+    }
+
+    fn new_tuple(block: &Bytes) -> Tuple {
+        match decode(block, 0..block.len()).unwrap() {
+            Message::Insert { new, .. } | Message::Update { new, .. } => new,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn text(value: &str) -> Value {
+        value.to_owned().into()
+    }
+
+    #[test]
+    fn a_streamed_and_a_copied_row_are_the_same() {
+        let plan = plan(&[]);
+        let streamed = Bytes::from_static(b"I\0\0\0\x01N\0\x03t\0\0\0\x017t\0\0\0\x03a\tbt\0\0\0\x019");
+        let copied = Bytes::from_static(b"7\ta\\tb\t9\n");
+        let mut arena = BytesMut::new();
+        let one = plan
+            .tuple(&streamed, &new_tuple(&streamed), None, &mut arena)
+            .unwrap();
+        let two = plan.copied(&copied, 0..copied.len(), &mut arena).unwrap();
+        assert_eq!(one, two);
+        assert_eq!(one.values, [Value::Int32(7), text("a\tb"), Value::Int64(9)]);
+        assert_eq!(plan.key(&one).as_struct().unwrap().values(), [Value::Int32(7)]);
+    }
+
+    #[test]
+    fn null_where_none_is_allowed_becomes_zero() {
+        let plan = plan(&[]);
+        let row = Bytes::from_static(b"I\0\0\0\x01N\0\x03t\0\0\0\x017nn");
+        let row = plan
+            .tuple(&row, &new_tuple(&row), None, &mut BytesMut::new())
+            .unwrap();
+        assert_eq!(row.values, [Value::Int32(7), Value::Null, Value::Int64(0)]);
+    }
+
+    #[test]
+    fn an_unsent_value_is_the_old_one_or_a_placeholder() {
+        let plan = plan(&[]);
+        let row = Bytes::from_static(b"I\0\0\0\x01N\0\x03t\0\0\0\x017ut\0\0\0\x011");
+        let tuple = new_tuple(&row);
+        let mut arena = BytesMut::new();
+        let unsent = plan.tuple(&row, &tuple, None, &mut arena).unwrap();
+        assert_eq!(unsent.values[1], text("__debezium_unavailable_value"));
+        let old = Row {
+            values: vec![Value::Int32(7), text("old"), Value::Int64(1)],
+            extra: vec![],
+        };
+        let filled = plan.tuple(&row, &tuple, Some(&old), &mut arena).unwrap();
+        assert_eq!(filled.values[1], text("old"));
+    }
+
+    #[test]
+    fn an_excluded_column_may_still_make_the_key() {
+        let plan = plan(&[("column.exclude.list", "fx.t.(id|v)")]);
+        let copied = Bytes::from_static(b"7\t9\n");
+        let row = plan
+            .copied(&copied, 0..copied.len(), &mut BytesMut::new())
+            .unwrap();
+        assert_eq!(row.values, [Value::Int64(9)]);
+        assert_eq!(plan.key(&row).as_struct().unwrap().values(), [Value::Int32(7)]);
+        assert_eq!(plan.row_schema.fields().len(), 1);
+    }
+
+    #[test]
+    fn a_value_of_another_form_is_null_with_a_warning_or_an_error() {
+        let bad = Bytes::from_static(b"7\ta\tnine\n");
+        let warned = plan(&[])
+            .copied(&bad, 0..bad.len(), &mut BytesMut::new())
+            .unwrap();
+        assert_eq!(warned.values[2], Value::Int64(0));
+        let failing = plan(&[("event.converting.failure.handling.mode", "fail")]);
+        let error = failing
+            .copied(&bad, 0..bad.len(), &mut BytesMut::new())
+            .unwrap_err();
+        assert_eq!(error.kind(), tapline_api::Kind::Data);
+        assert!(error.message().contains("'fx.t.n'"));
+    }
+}

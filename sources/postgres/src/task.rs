@@ -1,0 +1,115 @@
+//! The task that the worker calls; the work is done by the [`Driver`] beside it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tapline_api::offset::{CommittedOffsets, SourceBatch};
+use tapline_api::source::{SourceContext, SourceTask};
+use tapline_api::{Error, Result};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Options;
+use crate::driver::{self, Driver};
+use crate::lsn::Lsn;
+use crate::output::{self, Batches};
+use crate::position::{Cluster, Position, cluster_partition, partition};
+
+/// One run of the connector's only task.
+#[derive(Debug, Default)]
+pub(crate) struct Task {
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    options: Arc<Options>,
+    batches: Batches,
+    confirmed: watch::Sender<Lsn>,
+    cancel: CancellationToken,
+    driver: JoinHandle<()>,
+}
+
+/// How long a stop waits for the driver's goodbye.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+#[async_trait]
+impl SourceTask for Task {
+    async fn start(&mut self, context: SourceContext) -> Result<()> {
+        let options = Options::new(&context.config)?;
+        let prefix = options.naming.prefix();
+        let stored = context.offsets.offset(&partition(prefix)).await?;
+        let position = stored.as_ref().map(Position::from_offset).transpose()?;
+        let cluster = context.offsets.offset(&cluster_partition(prefix)).await?;
+        let (output, batches) = output::channel(partition(prefix));
+        let (confirmed, confirmations) = watch::channel(Lsn::NONE);
+        let cancel = context.cancel.child_token();
+        let driver = Driver {
+            options: options.clone(),
+            task: context.task,
+            position,
+            cluster: cluster.as_ref().and_then(Cluster::from_offset),
+            output,
+            confirmed: confirmations,
+            cancel: cancel.clone(),
+        };
+        let driver = tokio::spawn(driver.run());
+        self.running = Some(Running {
+            options: Arc::new(options),
+            batches,
+            confirmed,
+            cancel,
+            driver,
+        });
+        Ok(())
+    }
+
+    async fn poll(&mut self) -> Result<SourceBatch> {
+        let Some(running) = &mut self.running else {
+            return Err(Error::fatal("the task was polled before it was started"));
+        };
+        match running.batches.recv().await {
+            Some(batch) => batch,
+            // All done (initial_only), or stopped: there will be nothing more.
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn commit(&mut self, offsets: &CommittedOffsets) -> Result<()> {
+        let Some(running) = &self.running else {
+            return Ok(());
+        };
+        let ours = partition(running.options.naming.prefix());
+        for (committed, offset) in &offsets.0 {
+            let Some(offset) = offset.as_ref().filter(|_| *committed == ours) else {
+                continue;
+            };
+            let position = Position::from_offset(offset)?;
+            // As Debezium confirms: the last commit, or before the first one the last event.
+            if let Some(lsn) = position.last_commit.or(position.processed) {
+                running.confirmed.send_if_modified(|confirmed| {
+                    let forward = lsn > *confirmed;
+                    *confirmed = lsn.max(*confirmed);
+                    forward
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn stop(&mut self) {
+        let Some(mut running) = self.running.take() else {
+            return;
+        };
+        running.cancel.cancel();
+        running.batches.close();
+        if tokio::time::timeout(GOODBYE, &mut running.driver).await.is_err() {
+            running.driver.abort();
+        }
+        if running.options.slot_drop_on_stop {
+            driver::drop_slot(&running.options).await;
+        }
+    }
+}
