@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod herder;
+pub mod kafka;
 pub mod plugins;
 pub mod rest;
 pub mod worker;

@@ -19,7 +19,7 @@ impl Settings {
                 "tuned: lz4, linger 20 ms, batch 512 KiB, buffer 128 MiB; max.batch.size 20480, max.queue.size 81920, poll.interval.ms 50"
             }
             Settings::Default => {
-                "default: no compression, linger 5 ms, batch 16 KiB, buffer 32 MiB; max.batch.size 2048, max.queue.size 8192, poll.interval.ms 500"
+                "default: no compression, else each one's own (Java: linger 5 ms, batch 16 KiB); max.batch.size 2048, max.queue.size 8192, poll.interval.ms 500"
             }
         }
     }

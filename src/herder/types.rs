@@ -6,17 +6,7 @@ use serde_json::{Map, Value as Json};
 use tapline_api::config::Config;
 use tapline_api::connector::ConnectorType;
 
-/// What a user wants of a connector (`TargetState`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum TargetState {
-    /// It runs.
-    #[default]
-    Started,
-    /// It keeps its tasks, which wait.
-    Paused,
-    /// It has no tasks.
-    Stopped,
-}
+pub use crate::worker::status::{ConnectorState, State, TargetState, TaskId};
 
 impl TargetState {
     /// Reads an `initial_state` (KIP-980).
@@ -32,64 +22,6 @@ impl TargetState {
     }
 }
 
-/// What a connector or a task is doing (`AbstractStatus.State`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum State {
-    /// Nobody has it.
-    Unassigned,
-    /// It runs.
-    Running,
-    /// It waits for a resume.
-    Paused,
-    /// It has no tasks, until a resume.
-    Stopped,
-    /// It ended in an error.
-    Failed,
-    /// It was deleted.
-    Destroyed,
-    /// A restart was asked for.
-    Restarting,
-}
-
-impl State {
-    /// As the status topic and REST write it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Unassigned => "UNASSIGNED",
-            Self::Running => "RUNNING",
-            Self::Paused => "PAUSED",
-            Self::Stopped => "STOPPED",
-            Self::Failed => "FAILED",
-            Self::Destroyed => "DESTROYED",
-            Self::Restarting => "RESTARTING",
-        }
-    }
-
-    /// Reads [`name`](Self::name).
-    pub fn parse(name: &str) -> Option<Self> {
-        Some(match name {
-            "UNASSIGNED" => Self::Unassigned,
-            "RUNNING" => Self::Running,
-            "PAUSED" => Self::Paused,
-            "STOPPED" => Self::Stopped,
-            "FAILED" => Self::Failed,
-            "DESTROYED" => Self::Destroyed,
-            "RESTARTING" => Self::Restarting,
-            _ => return None,
-        })
-    }
-}
-
-/// A task of a connector (`ConnectorTaskId`).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct TaskId {
-    /// The connector.
-    pub connector: String,
-    /// Its number, from 0.
-    pub task: u32,
-}
-
 /// A connector as created (`ConnectorInfo`): `{name, config, tasks:[{connector, task}], type}`.
 #[derive(Clone, Debug, Serialize)]
 pub struct ConnectorInfo {
@@ -103,21 +35,6 @@ pub struct ConnectorInfo {
     /// The direction; `unknown` when there is no such plugin.
     #[serde(rename = "type", serialize_with = "kind")]
     pub kind: Option<ConnectorType>,
-}
-
-/// `{state, worker_id, trace?, version?}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ConnectorState {
-    /// What it is doing.
-    pub state: State,
-    /// `host:port` of the worker that said so.
-    pub worker_id: String,
-    /// The failure, when FAILED.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub trace: Option<String>,
-    /// The plugin's version, where known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
 }
 
 /// `{id, state, worker_id, trace?, version?}`.

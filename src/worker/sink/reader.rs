@@ -1,0 +1,119 @@
+//! The thread behind a sink task: consumes, converts, transforms, and hands batches to the loop.
+//!
+//! While the loop is busy the thread waits; when that takes long it pauses its partitions and goes on polling, so
+//! that the group keeps it as a member.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tapline_api::Result;
+use tapline_api::metrics::Metric;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::decode::Decoder;
+use super::events::{Batch, Event, Shared};
+use crate::kafka::consumer::Consumer;
+
+/// How long the thread waits for the loop before it pauses its partitions.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a poll waits for news.
+const POLL: Duration = Duration::from_millis(100);
+/// Bytes of one batch, as they lie in the topic.
+const BATCH_BYTES: usize = 1 << 20;
+
+pub(super) struct Reader {
+    pub(super) consumer: Consumer,
+    pub(super) decoder: Decoder,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) runtime: Handle,
+    pub(super) cancel: CancellationToken,
+    pub(super) batch_records: usize,
+    pub(super) paused: bool,
+    pub(super) read: Metric,
+    pub(super) seen: Box<dyn Fn(&str) + Send>,
+}
+
+impl Reader {
+    /// Until the task is to end.
+    pub(super) fn run(mut self) -> Result<()> {
+        while !self.cancel.is_cancelled() {
+            self.pause(self.shared.paused.load(Ordering::Acquire))?;
+            let mut raw = self.consumer.poll(POLL, self.batch_records, BATCH_BYTES)?;
+            let gone = self.gone();
+            if !gone.is_empty() {
+                raw.retain(|r| {
+                    !gone
+                        .iter()
+                        .any(|p| p.partition == r.partition && p.topic == r.topic)
+                });
+            }
+            if raw.is_empty() {
+                continue;
+            }
+            self.read.add(i64::try_from(raw.len()).unwrap_or(i64::MAX));
+            let batch = self.decoder.batch(raw)?;
+            for key in batch.next.keys() {
+                (self.seen)(&key.topic);
+            }
+            self.hand_over(batch)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the loop to take the batch, staying in the group.
+    fn hand_over(&mut self, mut batch: Batch) -> Result<()> {
+        let events = self.events.clone();
+        loop {
+            let patience = if self.paused { Duration::ZERO } else { PATIENCE };
+            let room = self.runtime.block_on(async {
+                tokio::select! {
+                    room = events.reserve() => Some(room),
+                    () = tokio::time::sleep(patience) => None,
+                    () = self.cancel.cancelled() => None,
+                }
+            });
+            match room {
+                Some(Ok(room)) => {
+                    room.send(Event::Batch(batch));
+                    return Ok(());
+                }
+                Some(Err(_)) => return Ok(()),
+                None if self.cancel.is_cancelled() => return Ok(()),
+                None => {}
+            }
+            self.pause(true)?;
+            // Nothing comes from paused partitions; rebalances are heard.
+            let late = self.consumer.poll(POLL, 1, 1)?;
+            batch.forget(&self.gone());
+            if !late.is_empty() {
+                let late = self.decoder.batch(late)?;
+                batch.records.extend(late.records);
+                batch.raw.extend(late.raw);
+                batch.next.extend(late.next);
+            }
+            if batch.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn gone(&self) -> Vec<tapline_api::record::TopicPartition> {
+        std::mem::take(&mut *self.shared.gone.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn pause(&mut self, paused: bool) -> Result<()> {
+        if self.paused != paused {
+            if paused {
+                self.consumer.pause()
+            } else {
+                self.consumer.resume()
+            }?;
+            self.paused = paused;
+        }
+        Ok(())
+    }
+}

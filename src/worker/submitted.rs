@@ -1,0 +1,168 @@
+//! Which positions may be stored: those before which everything is acknowledged (`SubmittedRecords`). Pure.
+//!
+//! Batches are acknowledged in any order; positions move in the order in which batches were submitted. The queue
+//! keeps what is not settled, and folds what is into the newest position per source partition.
+
+use std::collections::VecDeque;
+
+use tapline_api::offset::{CommittedOffsets, Offset, OffsetMark, Partition};
+
+/// What tells whether a batch is settled.
+pub trait Settled {
+    /// Whether every record is acknowledged, or let go.
+    fn is_settled(&self) -> bool;
+}
+
+/// Batches in flight, and the positions behind them that may be stored.
+pub struct SubmittedRecords<D> {
+    queue: VecDeque<(D, Vec<OffsetMark>)>,
+    committable: Vec<(Partition, Option<Offset>)>,
+}
+
+impl<D> Default for SubmittedRecords<D> {
+    fn default() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            committable: Vec::new(),
+        }
+    }
+}
+
+impl<D: Settled> SubmittedRecords<D> {
+    /// A batch was handed to the producer.
+    pub fn submit(&mut self, delivery: D, marks: Vec<OffsetMark>) {
+        self.queue.push_back((delivery, marks));
+        self.advance();
+    }
+
+    /// How many batches are not settled, or stand behind one that is not.
+    pub fn in_flight(&mut self) -> usize {
+        self.advance();
+        self.queue.len()
+    }
+
+    /// Looks at every batch that is not settled, until one is an error.
+    pub fn each<E>(&self, look: impl FnMut(&D) -> Result<(), E>) -> Result<(), E> {
+        self.queue.iter().map(|(delivery, _)| delivery).try_for_each(look)
+    }
+
+    /// Takes the positions that may be stored, the newest per source partition.
+    pub fn take(&mut self) -> CommittedOffsets {
+        self.advance();
+        CommittedOffsets(std::mem::take(&mut self.committable))
+    }
+
+    /// Gives back positions that could not be stored; newer ones that have come meanwhile win.
+    pub fn give_back(&mut self, offsets: CommittedOffsets) {
+        let newer = std::mem::replace(&mut self.committable, offsets.0);
+        for (partition, offset) in newer {
+            self.newest(partition, offset);
+        }
+    }
+
+    fn advance(&mut self) {
+        while self
+            .queue
+            .front()
+            .is_some_and(|(delivery, _)| delivery.is_settled())
+        {
+            if let Some((_, marks)) = self.queue.pop_front() {
+                for mark in marks {
+                    self.newest(mark.partition, mark.offset);
+                }
+            }
+        }
+    }
+
+    fn newest(&mut self, partition: Partition, offset: Option<Offset>) {
+        let known = |(known, _): &&mut (Partition, Option<Offset>)| {
+            std::sync::Arc::ptr_eq(&known.0, &partition.0) || *known == partition
+        };
+        match self.committable.iter_mut().find(known) {
+            Some(entry) => entry.1 = offset,
+            None => self.committable.push((partition, offset)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    impl Settled for Rc<Cell<bool>> {
+        fn is_settled(&self) -> bool {
+            self.get()
+        }
+    }
+
+    fn mark(partition: u8, position: usize) -> OffsetMark {
+        OffsetMark {
+            after: 0,
+            partition: Partition::new([("p".to_owned(), json!(partition))]),
+            offset: Some(Offset::new([("n".to_owned(), json!(position))])),
+        }
+    }
+
+    fn positions(offsets: &CommittedOffsets) -> Vec<(u64, u64)> {
+        let mut found: Vec<_> = offsets
+            .0
+            .iter()
+            .map(|(partition, offset)| {
+                let position = offset.as_ref().unwrap().get("n").unwrap().as_u64().unwrap();
+                (partition.0["p"].as_u64().unwrap(), position)
+            })
+            .collect();
+        found.sort_unstable();
+        found
+    }
+
+    proptest! {
+        /// Whatever is acknowledged in whatever order, a position is stored only when all before it are, none is
+        /// stored twice, and at the end none is missing.
+        #[test]
+        fn positions_move_only_over_acknowledged_batches(
+            partitions in prop::collection::vec(0u8..3, 1..40),
+            acks in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..120),
+        ) {
+            let mut submitted = SubmittedRecords::default();
+            let flags: Vec<_> = partitions.iter().map(|_| Rc::new(Cell::new(false))).collect();
+            for (position, (partition, flag)) in partitions.iter().zip(&flags).enumerate() {
+                submitted.submit(flag.clone(), vec![mark(*partition, position)]);
+            }
+            let mut stored = [None; 3];
+            let mut check = |submitted: &mut SubmittedRecords<Rc<Cell<bool>>>, fails: bool| {
+                let offsets = submitted.take();
+                let settled = flags.iter().take_while(|flag| flag.get()).count();
+                for (partition, position) in positions(&offsets) {
+                    let (partition, position) = (partition as usize, position as usize);
+                    prop_assert!(position < settled);
+                    prop_assert!(stored[partition] < Some(position));
+                    prop_assert_eq!(partitions[..settled].iter().rposition(|p| *p as usize == partition), Some(position));
+                    if !fails {
+                        stored[partition] = Some(position);
+                    }
+                }
+                if fails {
+                    submitted.give_back(offsets);
+                }
+                Ok(())
+            };
+            for (index, fails) in acks {
+                index.get(&flags).set(true);
+                check(&mut submitted, fails)?;
+            }
+            flags.iter().for_each(|flag| flag.set(true));
+            check(&mut submitted, false)?;
+            prop_assert_eq!(submitted.in_flight(), 0);
+            for partition in 0..3u8 {
+                prop_assert_eq!(stored[partition as usize], partitions.iter().rposition(|p| *p == partition));
+            }
+        }
+    }
+}
