@@ -17,6 +17,7 @@ use tapline_api::{Error, Result};
 use super::{connector_file, print, print_json, table};
 use crate::herder::validate;
 use crate::worker::config::WorkerConfig;
+use crate::worker::providers::Providers;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -38,8 +39,9 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
         Some(file) => connector_file::properties(file)?,
         None => Config::new(),
     };
-    let worker = WorkerConfig::new(worker, PathBuf::new())?;
-    let config = connector_file::read(&args.file)?.config;
+    let providers = Providers::new(&worker)?;
+    let worker = WorkerConfig::new(providers.resolve(&worker)?, PathBuf::new())?;
+    let config = providers.resolve(&connector_file::read(&args.file)?.config)?;
     let findings = examine(&worker, &config).await?;
     if args.json {
         print_json(&findings.iter().map(entry).collect::<Vec<_>>())?;

@@ -11,7 +11,9 @@ mod log;
 mod markdown;
 mod offsets;
 mod plugins;
+mod record;
 mod table;
+mod topics;
 mod worker;
 
 use std::io::{IsTerminal, Write};
@@ -36,6 +38,8 @@ struct Cli {
 enum Command {
     /// Runs a worker until SIGTERM or SIGINT
     Worker(worker::Args),
+    /// Looks at topics
+    Topics(topics::Args),
     /// Lists, creates, changes and deletes a worker's connectors
     Connectors(connectors::Args),
     /// Reads and changes where a connector stands
@@ -63,6 +67,7 @@ pub fn main() -> ExitCode {
         let code = runtime.block_on(async {
             match cli.command {
                 Command::Worker(args) => worker::run(args, loggers).await,
+                Command::Topics(args) => topics::run(args).await,
                 Command::Connectors(args) => connectors::run(args).await,
                 Command::Offsets(args) => offsets::run(args).await,
                 Command::Plugins(args) => plugins::run(&args),
@@ -72,10 +77,14 @@ pub fn main() -> ExitCode {
         runtime.shutdown_background();
         code
     });
-    done.unwrap_or_else(|error| {
-        tell(&error);
-        ExitCode::FAILURE
-    })
+    match done {
+        Ok(code) => code,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&error);
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Says what went wrong, what came before it, and what mends it.
@@ -90,14 +99,18 @@ fn tell(error: &Error) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// Writes to standard output. A reader that has gone (`| head`) is no failure.
+/// Writes to standard output.
 fn print(text: &str) -> Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::fatal(format!("can't write: {error}")))
-        }
-        _ => Ok(()),
-    }
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Error::fatal("can't write to standard output").cause(error))
+}
+
+/// Whether it failed because nobody reads on (`| head`).
+fn is_closed_pipe(error: &Error) -> bool {
+    let io = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// Writes JSON to standard output: in lines for people, in one line for programs.

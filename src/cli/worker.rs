@@ -17,6 +17,7 @@ use super::connector_file::{self, Connector};
 use crate::herder::{self, Herder, TargetState, validate};
 use crate::rest::{self, Listeners, Loggers};
 use crate::worker::config::WorkerConfig;
+use crate::worker::providers::Providers;
 
 /// How long requests that run have to be answered when the worker stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
@@ -38,6 +39,8 @@ pub(super) async fn run(args: Args, loggers: Arc<Loggers>) -> Result<ExitCode> {
         Some(file) => connector_file::properties(file)?,
         None => Config::new(),
     };
+    // References in them are resolved by the providers that they name.
+    let properties = Providers::new(&properties)?.resolve(&properties)?;
     let config = WorkerConfig::new(properties, args.data_dir)?;
     let connectors: Vec<_> = args
         .connectors

@@ -20,6 +20,7 @@ pub use report::{ConfigInfos, Definition, Entry, Value};
 use super::{Error, Herder, Result};
 use crate::plugins;
 use crate::worker::config::WorkerConfig;
+use crate::worker::overrides::Policy;
 
 /// How long a connector may ask its system; Debezium's `connection.validation.timeout.ms`.
 const LIVE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -313,33 +314,22 @@ fn exactly_once(infos: &mut ConfigInfos, config: &Config) {
 
 /// `connector.client.config.override.policy`.
 fn overrides(infos: &mut ConfigInfos, worker: &WorkerConfig, config: &Config) {
-    let policy = worker.text("connector.client.config.override.policy");
-    let policy = policy.rsplit('.').next().unwrap_or(policy);
-    let policy = policy
-        .strip_suffix("ConnectorClientConfigOverridePolicy")
-        .unwrap_or(policy);
-    let allowed: Vec<&str> = match policy {
-        "None" => Vec::new(),
-        "Principal" => vec!["sasl.jaas.config", "sasl.mechanism", "security.protocol"],
-        "Allowlist" => worker
-            .parsed
-            .list("connector.client.config.override.allowlist")
-            .iter()
-            .map(String::as_str)
-            .collect(),
-        _ => return,
-    };
+    let name = worker.text("connector.client.config.override.policy");
+    let list = worker.parsed.list("connector.client.config.override.allowlist");
+    // A worker with another policy does not start.
+    let policy = Policy::new(name, list).unwrap_or(Policy::None);
     for (name, _) in config.iter() {
         let option = ["producer.override.", "consumer.override.", "admin.override."]
             .into_iter()
             .find_map(|prefix| name.strip_prefix(prefix));
         if let Some(option) = option
-            && !allowed.contains(&option)
+            && !policy.allows(option)
         {
             infos.object(
                 name,
                 format!(
-                    "The '{policy}' policy does not allow '{option}' to be overridden in the connector configuration."
+                    "The '{}' policy does not allow '{option}' to be overridden in the connector configuration.",
+                    policy.name()
                 ),
             );
         }

@@ -7,11 +7,13 @@
 //! | [`producer`] | records out, acknowledged by batch |
 //! | [`consumer`] | records in, by batch, as a member of a group |
 //! | [`admin`] | topics, groups, the cluster's id |
+//! | [`describe`] | a topic in detail |
 //! | [`log`] | a topic as a log |
 
 pub mod admin;
 pub mod clients;
 pub mod consumer;
+pub mod describe;
 pub mod error;
 mod jaas;
 pub mod log;

@@ -37,6 +37,16 @@ impl Policy {
         })
     }
 
+    /// Its alias.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::All => "All",
+            Self::None => "None",
+            Self::Principal => "Principal",
+            Self::Allowlist(_) => "Allowlist",
+        }
+    }
+
     /// Whether an option may be overridden.
     pub fn allows(&self, option: &str) -> bool {
         match self {
@@ -56,7 +66,8 @@ impl Policy {
             None => Ok(()),
             Some((option, _)) => Err(Error::config(format!(
                 "The '{prefix}{option}' config is not allowed to be overridden: \
-                 connector.client.config.override.policy is {self:?}"
+                 connector.client.config.override.policy is {}",
+                self.name()
             ))),
         }
     }
