@@ -25,6 +25,7 @@ mod names;
 mod options;
 mod planner;
 mod postgres;
+mod primary_key;
 mod reduce;
 mod shape;
 mod task;

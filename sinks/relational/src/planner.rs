@@ -11,8 +11,9 @@ use crate::config::KeyMode;
 use crate::keys::KeyHasher;
 use crate::layout::{Layout, Layouts};
 use crate::options::Options;
+use crate::primary_key;
 use crate::reduce::Reduction;
-use crate::shape::{Shape, synthetic_key};
+use crate::shape::Shape;
 
 /// What records ask for, before it is put together. Bounded: cleared when there are too many schemas.
 pub(crate) struct Planner {
@@ -61,7 +62,7 @@ impl Planner {
         let synthetic = if made {
             batch
                 .iter()
-                .map(|sink| synthetic_key(&self.options, sink))
+                .map(|sink| primary_key::synthetic(&self.options, sink))
                 .collect()
         } else {
             Vec::new()

@@ -345,3 +345,6 @@ impl<'a> Reduction<'a> {
         self.batch
     }
 }
+
+#[cfg(test)]
+mod tests;

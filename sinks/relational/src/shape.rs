@@ -9,10 +9,10 @@ use std::sync::Arc;
 use tapline_api::record::SinkRecord;
 use tapline_api::{Error, Record, Result, Schema, SchemaRef, Struct, Type, Value, envelope};
 
-use crate::config::KeyMode;
 use crate::layout::{Column, Layout, Layouts};
 use crate::names::TableId;
 use crate::options::Options;
+use crate::primary_key::{self, KeyPart};
 use crate::unavailable::Placeholder;
 
 /// Where a column's value is.
@@ -44,21 +44,6 @@ pub(crate) struct Parts<'a> {
     pub(crate) op: Op,
     pub(crate) key: &'a [Value],
     pub(crate) value: &'a [Value],
-}
-
-/// Where the key's values are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum KeyPart {
-    /// There is no key, or it is part of the value.
-    None,
-    /// The record's key is a struct.
-    Struct,
-    /// The record's key is the one value.
-    Whole,
-    /// Made by [`synthetic_key`].
-    Synthetic,
-    /// It should be the record's, but that has no schema.
-    Missing,
 }
 
 /// The places of an envelope's fields.
@@ -126,7 +111,7 @@ impl Shape {
             (None, Some(schema)) => Some(schema.clone()),
             (_, None) => None,
         };
-        let (key, mut columns, mut sources) = key_columns(options, record, row.as_deref())?;
+        let (key, mut columns, mut sources) = primary_key::columns(options, record, row.as_deref())?;
         let keys = columns.len();
         let mut placeholders = Vec::new();
         for (i, field) in row.iter().flat_map(|row| row.fields()).enumerate() {
@@ -140,7 +125,7 @@ impl Shape {
             if let Some(placeholder) = Placeholder::of(field.schema(), &options.placeholder) {
                 placeholders.push((columns.len(), placeholder));
             }
-            columns.push(column(options, field.name(), field.schema(), false));
+            columns.push(primary_key::column(options, field.name(), field.schema(), false));
             sources.push(Source::Value(i));
         }
         let mut shape = Self {
@@ -335,121 +320,4 @@ fn envelope_of(schema: &Schema) -> Option<Envelope> {
         op,
         source: schema.field_index(envelope::SOURCE),
     })
-}
-
-fn column(options: &Options, field: &Arc<str>, schema: &SchemaRef, key: bool) -> Column {
-    Column {
-        name: options.naming.column(field),
-        field: field.clone(),
-        schema: schema.clone(),
-        key,
-    }
-}
-
-type Key = (KeyPart, Vec<Column>, Vec<Source>);
-
-/// The key's columns by `primary.key.mode` and `primary.key.fields`.
-fn key_columns(options: &Options, record: &Record, row: Option<&Schema>) -> Result<Key> {
-    let wanted = |field: &str| {
-        if options.key_fields.is_empty() {
-            options.fields.passes(&record.topic, field)
-        } else {
-            options.key_fields.iter().any(|name| name == field)
-        }
-    };
-    let fields_of = |schema: &Schema, source: fn(usize) -> Source| {
-        schema
-            .fields()
-            .iter()
-            .enumerate()
-            .filter(|(_, field)| wanted(field.name()))
-            .map(|(i, field)| (column(options, field.name(), field.schema(), true), source(i)))
-            .unzip()
-    };
-    match options.key_mode {
-        KeyMode::None => Ok((KeyPart::None, Vec::new(), Vec::new())),
-        KeyMode::RecordKey => match &record.key_schema {
-            None => Ok((KeyPart::Missing, Vec::new(), Vec::new())),
-            Some(schema) if schema.kind() == Type::Struct => {
-                let (columns, sources) = fields_of(schema, Source::Key);
-                Ok((KeyPart::Struct, columns, sources))
-            }
-            Some(schema) if matches!(schema.kind(), Type::Array | Type::Map) => Err(Error::data(format!(
-                "An unsupported record key schema type detected: {}",
-                schema.kind().name().to_uppercase()
-            ))),
-            Some(schema) => match options.key_fields.as_slice() {
-                [name] => {
-                    let column = column(options, &name.as_str().into(), schema, true);
-                    Ok((KeyPart::Whole, vec![column], vec![Source::Key(0)]))
-                }
-                _ => Err(Error::config(
-                    "the record's key is not a struct: primary.key.fields must name its one column",
-                )),
-            },
-        },
-        KeyMode::RecordValue => match row {
-            Some(row) => {
-                let (columns, sources) = fields_of(row, Source::Value);
-                Ok((KeyPart::None, columns, sources))
-            }
-            None => Err(Error::data(
-                "No struct-based primary key defined for record value",
-            )),
-        },
-        KeyMode::RecordHeader if record.headers.is_empty() => Err(Error::data(
-            "Configured primary key mode 'record_header' cannot have empty message headers",
-        )),
-        KeyMode::Kafka | KeyMode::RecordHeader => {
-            let schemas = synthetic_schemas(options, record)?;
-            let columns: Vec<_> = schemas
-                .iter()
-                .map(|(name, schema)| column(options, name, schema, true))
-                .collect();
-            let sources = (0..columns.len()).map(Source::Key).collect();
-            Ok((KeyPart::Synthetic, columns, sources))
-        }
-    }
-}
-
-fn synthetic_schemas(options: &Options, record: &Record) -> Result<Vec<(Arc<str>, SchemaRef)>> {
-    if options.key_mode == KeyMode::Kafka {
-        return Ok(vec![
-            ("__connect_topic".into(), Schema::string().build()),
-            ("__connect_partition".into(), Schema::int32().build()),
-            ("__connect_offset".into(), Schema::int64().build()),
-        ]);
-    }
-    let wanted =
-        |name: &str| options.key_fields.is_empty() || options.key_fields.iter().any(|field| field == name);
-    record
-        .headers
-        .iter()
-        .filter(|header| wanted(&header.key))
-        .map(|header| match &header.schema {
-            Some(schema) => Ok((header.key.clone(), schema.clone())),
-            None => Err(Error::data(format!("the header '{}' has no schema", header.key))),
-        })
-        .collect()
-}
-
-/// The key of a record where `primary.key.mode` makes one: its coordinates or its headers.
-pub(crate) fn synthetic_key(options: &Options, sink: &SinkRecord) -> Vec<Value> {
-    let SinkRecord { record, origin } = sink;
-    match options.key_mode {
-        KeyMode::Kafka => vec![
-            Value::from(record.topic.to_string()),
-            Value::Int32(origin.partition),
-            Value::Int64(origin.offset),
-        ],
-        KeyMode::RecordHeader => record
-            .headers
-            .iter()
-            .filter(|header| {
-                options.key_fields.is_empty() || options.key_fields.iter().any(|field| *field == *header.key)
-            })
-            .map(|header| header.value.clone())
-            .collect(),
-        _ => Vec::new(),
-    }
 }
