@@ -6,7 +6,7 @@
 //!
 //! Two of our defaults differ. Producers are idempotent, which keeps order and drops repeats with five requests in
 //! flight, where Connect has one; a configuration that rules it out (`acks=1`) turns it off. And buffers are small:
-//! what a queue holds is memory.
+//! what a queue holds is memory. A producer's holds what may be in flight and no more ([`bound_queue`]).
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,8 +47,7 @@ const PRODUCER: &[(&str, &str)] = &[
     ("max.in.flight.requests.per.connection", "5"),
     ("message.max.bytes", "1048576"),
     ("partitioner", "murmur2_random"),
-    ("queue.buffering.max.kbytes", "16384"),
-    ("queue.buffering.max.messages", "100000"),
+    ("queue.buffering.max.messages", "45000"),
 ];
 
 /// What consumers get.
@@ -202,13 +201,15 @@ impl Clients {
 /// What follows from other settings.
 fn settle(config: &mut ClientConfig, role: Role, translated: &Translated) {
     let given = |name: &str| translated.settings.iter().any(|(n, _)| n == name);
-    let number = |config: &ClientConfig, name: &str| config.get(name).and_then(|v| v.parse::<u64>().ok());
     match role {
-        Role::Producer if !given("enable.idempotence") => {
-            let all = matches!(config.get("acks"), Some("all" | "-1"));
-            let few = number(config, "max.in.flight.requests.per.connection").is_some_and(|n| n <= 5);
-            let retries = number(config, "retries") != Some(0);
-            config.set("enable.idempotence", (all && few && retries).to_string());
+        Role::Producer => {
+            if !given("enable.idempotence") {
+                let all = matches!(config.get("acks"), Some("all" | "-1"));
+                let few = number(config, "max.in.flight.requests.per.connection").is_some_and(|n| n <= 5);
+                let retries = number(config, "retries") != Some(0);
+                config.set("enable.idempotence", (all && few && retries).to_string());
+            }
+            bound_queue(config);
         }
         Role::Consumer => {
             // A response holds what may be fetched at once, and its framing.
@@ -224,6 +225,26 @@ fn settle(config: &mut ClientConfig, role: Role, translated: &Translated) {
         }
         _ => {}
     }
+}
+
+/// Bounds a producer's queue by what may be in flight, or by `buffer.memory` where that is less.
+///
+/// Memory is one reason. The other: while all requests that may be in flight are, and another batch is ready,
+/// librdkafka's thread does not sleep but asks again and again, and takes a core from whoever it waits for. So the
+/// queue ends half a batch before that. What librdkafka counts as queued includes what is in flight.
+fn bound_queue(config: &mut ClientConfig) {
+    let batch = number(config, "batch.size").unwrap_or(1_000_000);
+    let in_flight = number(config, "max.in.flight.requests.per.connection").unwrap_or(5);
+    let in_flight = in_flight.clamp(2, 64);
+    // One record as large as is allowed must fit, with its overhead.
+    let largest = number(config, "message.max.bytes").unwrap_or(1 << 20) + (1 << 16);
+    let bound = (in_flight * batch - batch / 2).max(largest).div_ceil(1024);
+    let given = number(config, "queue.buffering.max.kbytes").unwrap_or(u64::MAX);
+    config.set("queue.buffering.max.kbytes", bound.min(given).to_string());
+}
+
+fn number(config: &ClientConfig, name: &str) -> Option<u64> {
+    config.get(name)?.parse().ok()
 }
 
 /// librdkafka's log lines and errors go to ours, with the client's name.
@@ -299,6 +320,23 @@ mod tests {
             idempotent(&[("enable.idempotence", "false")]).as_deref(),
             Some("false")
         );
+    }
+
+    #[test]
+    fn a_producers_queue_holds_what_may_be_in_flight_but_for_half_a_batch() {
+        let queue = |options: &[(&str, &str)]| {
+            let config = clients(&[]).producer("p", &options.iter().copied().collect());
+            config
+                .get("queue.buffering.max.kbytes")
+                .map(|kbytes| kbytes.parse::<u64>().unwrap())
+        };
+        assert_eq!(queue(&[]), Some(4_500_000 / 1024 + 1));
+        let tuned = [("batch.size", "524288"), ("buffer.memory", "134217728")];
+        assert_eq!(queue(&tuned), Some(9 * 256));
+        assert_eq!(queue(&[("buffer.memory", "1048576")]), Some(1024));
+        // a record of 20 MB fits
+        let large = [("max.request.size", "20000000"), ("batch.size", "1000")];
+        assert!(queue(&large) > Some(20_000_000 / 1024));
     }
 
     #[test]

@@ -27,9 +27,6 @@ use tokio_util::sync::CancellationToken;
 use super::clients::log;
 use super::error::classify;
 
-/// How many records must be settled before a caller that found the queue full tries again: to wake for each one
-/// would cost more than to send it.
-const ROOM: usize = 512;
 /// How long a caller that found the queue full waits at most before it looks again.
 const FULL_WAIT: Duration = Duration::from_millis(20);
 /// How often the poll thread looks whether it should end.
@@ -51,12 +48,12 @@ struct Context {
     room: Arc<Room>,
 }
 
-/// Where callers wait for room in the queue.
+/// Where callers wait for room in the queue. They are told of it once per answer of a broker, not per record.
 #[derive(Default)]
 struct Room {
-    /// Records still to be settled before the waiting caller is woken; 0 when nobody waits.
-    wanted: AtomicUsize,
-    lock: Mutex<()>,
+    /// Somebody is about to wait.
+    wanted: AtomicBool,
+    told: Mutex<bool>,
     freed: Condvar,
 }
 
@@ -153,28 +150,29 @@ impl ProducerContext for Context {
             guard.0.failed.fetch_add(1, Ordering::AcqRel);
             let _ = guard.0.first.set(error.clone());
         }
-        if self.room.wanted.load(Ordering::Relaxed) > 0 {
-            self.room.free();
+        if self.room.wanted.load(Ordering::Relaxed) {
+            self.room.tell();
         }
     }
 }
 
 impl Room {
-    fn free(&self) {
-        let left = self
-            .wanted
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1));
-        if left == Ok(1) {
-            let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Asks to be told: of what is settled from here on, [`wait`](Self::wait) hears.
+    fn ask(&self) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.wanted.store(true, Ordering::SeqCst);
+    }
+
+    fn tell(&self) {
+        if self.wanted.swap(false, Ordering::SeqCst) {
+            *self.told.lock().unwrap_or_else(PoisonError::into_inner) = true;
             self.freed.notify_all();
         }
     }
 
     fn wait(&self) {
-        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        self.wanted.store(ROOM, Ordering::Release);
-        let _ = self.freed.wait_timeout(lock, FULL_WAIT);
-        self.wanted.store(0, Ordering::Release);
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = self.freed.wait_timeout_while(told, FULL_WAIT, |told| !*told);
     }
 }
 
@@ -234,6 +232,7 @@ impl Producer {
         base.payload = record.value;
         base.timestamp = record.timestamp;
         base.headers = record.headers.cloned();
+        let mut asked = false;
         loop {
             match self.shared.client.send(base) {
                 Ok(()) => return Ok(true),
@@ -242,7 +241,14 @@ impl Producer {
                         return Ok(false);
                     }
                     base = refused;
-                    self.shared.client.context().room.wait();
+                    let room = &self.shared.client.context().room;
+                    // Between the refusal and the question room may have come: look once more before waiting.
+                    if asked {
+                        room.wait();
+                    } else {
+                        room.ask();
+                    }
+                    asked = !asked;
                 }
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::Fatal), _)) => {
                     let why = self.shared.client.client().fatal_error();
