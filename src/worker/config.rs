@@ -31,6 +31,13 @@ pub static CONFIG: ConfigDef = ConfigDef::new(&[
         "The addresses by which clients reach the embedded broker; `broker.listeners` by default.",
     ),
     ConfigKey::new(
+        "broker.listeners",
+        Kind::String,
+        "Where the embedded broker listens, `PLAINTEXT://address:port`; port 0 takes a free one. Not an option of \
+         Kafka Connect.",
+    )
+    .default("PLAINTEXT://127.0.0.1:9092"),
+    ConfigKey::new(
         "client.dns.lookup",
         Kind::String,
         "How clients use the addresses a name resolves to.",

@@ -8,6 +8,7 @@ use tapline_api::connector::{ConverterPlugin, NewConverter};
 use tapline_api::convert::{Converter, Encoded, HeaderConverter};
 use tapline_api::record::{Header, Headers};
 use tapline_api::{Error, Result};
+use tapline_transforms::TransformationChain;
 
 use crate::plugins;
 
@@ -52,6 +53,11 @@ impl Converters {
             header_class: header.class,
         })
     }
+}
+
+/// The transformations of a connector.
+pub fn transformations(connector: &Config) -> Result<TransformationChain> {
+    TransformationChain::new(connector, plugins::transformation, plugins::predicate)
 }
 
 const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";

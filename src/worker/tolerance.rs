@@ -123,6 +123,11 @@ impl Tolerance {
         self.tolerant
     }
 
+    /// Whether a failed record is looked at again: to try it, or to tell of it.
+    pub fn looks_back(&self) -> bool {
+        self.retry_timeout != Some(Duration::ZERO) || (self.log && self.log_messages)
+    }
+
     /// How long retriable failures are tried again; `None` for ever.
     pub fn retry_timeout(&self) -> Option<Duration> {
         self.retry_timeout

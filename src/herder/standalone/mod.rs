@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tapline_api::config::Config;
 use tapline_api::topic_log::{LogRecord, TopicLog};
+use tapline_broker::Broker;
 use tokio_util::task::TaskTracker;
 
 use self::reconcile::{Restart, Slot};
@@ -42,6 +43,7 @@ pub(super) struct Standalone {
     change: tokio::sync::Mutex<()>,
     slots: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Slot>>>>,
     background: TaskTracker,
+    broker: Mutex<Option<Broker>>,
 }
 
 impl Standalone {
@@ -273,6 +275,10 @@ impl Standalone {
         let flushed = tokio::time::timeout(Duration::from_secs(5), self.worker.status.flushed()).await;
         if flushed.is_err() {
             tracing::warn!("the last states could not be written");
+        }
+        let broker = self.broker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(broker) = broker {
+            broker.shutdown().await;
         }
     }
 

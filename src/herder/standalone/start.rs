@@ -9,6 +9,7 @@ use tapline_api::config::Config;
 use tapline_api::metrics::Registry;
 use tapline_api::topic_log::{NewTopic, TopicLog};
 use tapline_api::{Error, Kind, Result};
+use tapline_broker::Broker;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -45,9 +46,14 @@ pub(in crate::herder) async fn start(startup: Startup) -> Result<Arc<Standalone>
         config.text("connector.client.config.override.policy"),
         config.parsed.list("connector.client.config.override.allowlist"),
     )?;
-    let bootstrap = config.bootstrap().ok_or_else(|| {
-        Error::config("bootstrap.servers is not set").hint("set it to the addresses of a Kafka cluster")
-    })?;
+    let (broker, bootstrap) = match config.bootstrap() {
+        Some(bootstrap) => (None, bootstrap),
+        None => {
+            let broker = embedded(&config).await?;
+            let address = broker.address().to_string();
+            (Some(broker), address)
+        }
+    };
     let clients = Clients::new(&config.raw, bootstrap);
     let producer = Arc::new(Producer::new(
         &clients.internal_producer("tapline-internal", &internal()),
@@ -102,6 +108,7 @@ pub(in crate::herder) async fn start(startup: Startup) -> Result<Arc<Standalone>
         change: tokio::sync::Mutex::new(()),
         slots: Mutex::default(),
         background: TaskTracker::new(),
+        broker: Mutex::new(broker),
     });
     herder.forget_strangers();
     for name in herder.connectors() {
@@ -113,6 +120,28 @@ pub(in crate::herder) async fn start(startup: Startup) -> Result<Arc<Standalone>
 /// The worker's own producer has little to buffer.
 fn internal() -> Config {
     Config::from_iter([("buffer.memory", "4194304"), ("linger.ms", "0")])
+}
+
+/// Opens the embedded broker in the data folder, where `broker.listeners` says.
+async fn embedded(config: &WorkerConfig) -> Result<Broker> {
+    let mut settings = tapline_broker::Config::new(&config.data_dir);
+    let listener = config.text("broker.listeners").trim();
+    let address = listener.strip_prefix("PLAINTEXT://").unwrap_or(listener);
+    // An empty host is every address, as in Kafka.
+    let address = match address.strip_prefix(':') {
+        Some(port) => format!("0.0.0.0:{port}"),
+        None => address.replacen("localhost:", "127.0.0.1:", 1),
+    };
+    settings.listen = address.parse().map_err(|_| {
+        Error::config(format!(
+            "Invalid value {listener} for configuration broker.listeners: it must be PLAINTEXT://address:port"
+        ))
+    })?;
+    Broker::open(settings).await.map_err(|error| {
+        Error::fatal(format!("could not open the embedded broker: {error}"))
+            .hint("bootstrap.servers names a Kafka cluster to use instead; broker.listeners another port")
+            .cause(error)
+    })
 }
 
 /// Creates the three topics that are missing, in one request. Who may not create topics must have them.

@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use tapline_api::record::{Header, Headers, Origin, SinkRecord, TopicPartition};
 use tapline_api::{Error, Kind, Record, Result};
+use tapline_transforms::TransformationChain;
 use tokio_util::sync::CancellationToken;
 
 use super::dead_letter::DeadLetters;
 use super::events::Batch;
 use crate::kafka::consumer::RawRecord;
-use crate::worker::convert::Converters;
+use crate::worker::convert::{Converters, transformations};
 use crate::worker::task::TaskContext;
 use crate::worker::tolerance::{Failure, Stage, Tolerance};
 
 pub(super) struct Decoder {
     converters: Converters,
+    chain: TransformationChain,
     tolerance: Arc<Tolerance>,
     dead_letters: Option<Arc<DeadLetters>>,
     cancel: CancellationToken,
@@ -28,6 +30,7 @@ impl Decoder {
     ) -> Result<Self> {
         Ok(Self {
             converters: Converters::new(&context.connector, &context.worker.config.raw)?,
+            chain: transformations(&context.connector)?,
             tolerance,
             dead_letters,
             cancel: context.cancel.clone(),
@@ -152,25 +155,40 @@ impl Decoder {
             timestamp: raw.timestamp,
             headers,
         };
-        Ok(Some(SinkRecord { record, origin }))
+        if self.chain.is_empty() {
+            return Ok(Some(SinkRecord { record, origin }));
+        }
+        let transformed = self
+            .chain
+            .apply(record, Some(&origin))
+            .map_err(|failed| Failure {
+                stage: Stage::Transformation,
+                class: failed.class.to_owned(),
+                error: located(raw, "Error transforming record of", failed.error),
+            })?;
+        Ok(transformed.map(|record| SinkRecord { record, origin }))
+    }
+}
+
+fn failed(raw: &RawRecord, stage: Stage, what: &str, class: &str, error: Error) -> Failure {
+    Failure {
+        stage,
+        class: class.to_owned(),
+        error: located(raw, &format!("Error converting message {what} in"), error),
     }
 }
 
 /// Java logs where the record lay; here the trace says it too.
-fn failed(raw: &RawRecord, stage: Stage, what: &str, class: &str, error: Error) -> Failure {
+fn located(raw: &RawRecord, what: &str, error: Error) -> Error {
     let kind = error.kind();
     let message = format!(
-        "Error converting message {what} in topic '{}' partition {} at offset {} and timestamp {}",
+        "{what} topic '{}' partition {} at offset {} and timestamp {}",
         raw.topic,
         raw.partition,
         raw.offset,
         raw.timestamp.unwrap_or(-1)
     );
-    Failure {
-        stage,
-        class: class.to_owned(),
-        error: Error::data(message).cause(error).with_kind(kind),
-    }
+    Error::data(message).cause(error).with_kind(kind)
 }
 
 /// Where a record lay, as logs say it.

@@ -12,6 +12,7 @@ use tapline_api::convert::Encoded;
 use tapline_api::metrics::Metric;
 use tapline_api::offset::SourceBatch;
 use tapline_api::{Error, Kind, Record, Result};
+use tapline_transforms::TransformationChain;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,7 @@ use crate::kafka::admin::Admin;
 use crate::kafka::error::is_of_the_record;
 use crate::kafka::producer::{Batch, Delivery, Outgoing, Producer};
 use crate::worker::channel::Receiver;
-use crate::worker::convert::{Converters, HeaderEncoder};
+use crate::worker::convert::{Converters, HeaderEncoder, transformations};
 use crate::worker::submitted::{Settled, SubmittedRecords};
 use crate::worker::task::TaskContext;
 use crate::worker::tolerance::{Failure, Stage, Tolerance};
@@ -76,6 +77,7 @@ impl Handed {
 /// What the thread works with.
 pub(super) struct Pipeline {
     receiver: Receiver<SourceBatch>,
+    chain: TransformationChain,
     converters: Converters,
     headers: HeaderEncoder,
     producer: Producer,
@@ -134,6 +136,7 @@ impl Pipeline {
         );
         Ok(Self {
             receiver,
+            chain: transformations(&context.connector)?,
             converters: Converters::new(&context.connector, &worker.config.raw)?,
             headers: HeaderEncoder::default(),
             producer,
@@ -211,6 +214,11 @@ impl Pipeline {
     }
 
     fn record(&mut self, record: Record, guard: &Batch) -> Result<Handing> {
+        let record = match self.transform(record) {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(Handing::Dropped),
+            Err(error) => return Err(error),
+        };
         let mut tried = self.convert(&record, guard);
         if matches!(&tried, Err(failure) if failure.error.kind() == Kind::Retriable)
             && self.tolerance.retry_timeout() != Some(std::time::Duration::ZERO)
@@ -222,6 +230,40 @@ impl Pipeline {
             Err(failure) => {
                 self.tolerance.decide(failure, || describe(&record))?;
                 Ok(Handing::Dropped)
+            }
+        }
+    }
+
+    /// The transformed record; `None` when it is dropped, by a transformation or for its failure.
+    fn transform(&mut self, record: Record) -> Result<Option<Record>> {
+        if self.chain.is_empty() {
+            return Ok(Some(record));
+        }
+        // A failed transformation keeps the record, so what is to be tried again or told of is kept beforehand.
+        let kept = self.tolerance.looks_back().then(|| record.clone());
+        let failed = match self.chain.apply(record, None) {
+            Ok(transformed) => return Ok(transformed),
+            Err(failed) => failed,
+        };
+        let mut class = failed.class;
+        let mut first = Some(failed.error);
+        let done = match &kept {
+            Some(kept) => self.tolerance.run(&self.abandon, || match first.take() {
+                Some(error) => Err(error),
+                None => self.chain.apply(kept.clone(), None).map_err(|failed| {
+                    class = failed.class;
+                    failed.error
+                }),
+            }),
+            None => Err(first.unwrap_or_else(|| Error::fatal("a transformation failed"))),
+        };
+        match done {
+            Ok(transformed) => Ok(transformed),
+            Err(error) => {
+                let failed = failure(Stage::Transformation, class, error);
+                self.tolerance
+                    .decide(failed, || kept.as_ref().map_or_else(String::new, describe))?;
+                Ok(None)
             }
         }
     }
