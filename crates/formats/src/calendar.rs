@@ -2,10 +2,10 @@
 //! milliseconds can reach.
 
 /// Milliseconds of a day.
-pub(crate) const MILLIS_PER_DAY: i64 = 86_400_000;
+pub const MILLIS_PER_DAY: i64 = 86_400_000;
 
 /// Year, month and day of a number of days since 1970-01-01.
-pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
+pub fn civil(days: i64) -> (i64, i64, i64) {
     // Counted in years that begin in March, in cycles of 400 years (146,097 days).
     let shifted = days + 719_468;
     let cycle = shifted.div_euclid(146_097);
@@ -22,7 +22,7 @@ pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
 
 /// Days since 1970-01-01 of a date; days and months beyond their range run over into the next, as in a lenient
 /// `SimpleDateFormat`.
-pub(crate) fn days(year: i64, month: i64, day: i64) -> i64 {
+pub fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = year + (month - 1).div_euclid(12);
     let month = (month - 1).rem_euclid(12) + 1;
     let year = if month <= 2 { year - 1 } else { year };
@@ -34,13 +34,13 @@ pub(crate) fn days(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// `2024-02-29`.
-pub(crate) fn date(days: i64) -> String {
+pub fn date(days: i64) -> String {
     let (year, month, day) = civil(days);
     format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// `23:59:59.999Z` of milliseconds, whatever their day.
-pub(crate) fn time(millis: i64) -> String {
+pub fn time(millis: i64) -> String {
     let millis = millis.rem_euclid(MILLIS_PER_DAY);
     format!(
         "{:02}:{:02}:{:02}.{:03}Z",
@@ -52,12 +52,12 @@ pub(crate) fn time(millis: i64) -> String {
 }
 
 /// `2024-02-29T23:59:59.999Z`.
-pub(crate) fn timestamp(millis: i64) -> String {
+pub fn timestamp(millis: i64) -> String {
     format!("{}T{}", date(millis.div_euclid(MILLIS_PER_DAY)), time(millis))
 }
 
 /// `Thu Feb 29 23:59:59 UTC 2024`, as `java.util.Date.toString`.
-pub(crate) fn java_date(millis: i64) -> String {
+pub fn java_date(millis: i64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",

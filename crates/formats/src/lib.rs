@@ -4,7 +4,7 @@
 //! out, with what was compiled for a schema kept by the schema's identity.
 
 pub mod byte_array;
-mod calendar;
+pub mod calendar;
 mod header;
 mod java;
 pub mod json;
@@ -12,7 +12,7 @@ pub mod number;
 pub mod primitive;
 pub mod simple_header;
 pub mod string;
-mod values;
+pub mod values;
 
 use tapline_api::config::{Config, ConfigKey, Kind, Validator};
 use tapline_api::connector::ConverterPlugin;

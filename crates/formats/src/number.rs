@@ -183,7 +183,7 @@ fn small_unscaled(bytes: &[u8]) -> Option<i128> {
 
 /// Reads a decimal text (`-12.50`, `1E+3`) as an unscaled value with exactly `scale` digits after the point,
 /// big-endian two's complement; `None` when it is no number or would lose digits.
-pub(crate) fn parse_decimal(text: &str, scale: i32) -> Option<Vec<u8>> {
+pub fn parse_decimal(text: &str, scale: i32) -> Option<Vec<u8>> {
     let (mantissa, power) = match text.split_once(['e', 'E']) {
         Some((mantissa, power)) => (mantissa, power.parse::<i64>().ok()?),
         None => (text, 0),

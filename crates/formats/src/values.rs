@@ -12,14 +12,14 @@ use bytes::BytesMut;
 use tapline_api::schema::logical;
 use tapline_api::{Schema, SchemaRef, Type, Value};
 
-pub(crate) use self::parse::parse;
+pub use self::parse::parse;
 
 use crate::calendar::{MILLIS_PER_DAY, date, time, timestamp};
 use crate::java;
 use crate::number::{push_decimal, push_double, push_float, push_integer};
 
 /// The schemas of what is read, made once so that they keep their identity.
-pub(crate) struct Schemas {
+pub struct Schemas {
     string: SchemaRef,
     boolean: SchemaRef,
     int8: SchemaRef,
@@ -34,7 +34,8 @@ pub(crate) struct Schemas {
 }
 
 impl Schemas {
-    pub(crate) fn new() -> Self {
+    /// One of each.
+    pub fn new() -> Self {
         Self {
             string: Schema::string().build(),
             boolean: Schema::boolean().build(),
@@ -51,8 +52,14 @@ impl Schemas {
     }
 }
 
+impl Default for Schemas {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Appends a value as `Values.convertToString` prints it; `embedded` strings are quoted.
-pub(crate) fn push_value(out: &mut BytesMut, schema: Option<&Schema>, value: &Value, embedded: bool) {
+pub fn push_value(out: &mut BytesMut, schema: Option<&Schema>, value: &Value, embedded: bool) {
     let named = schema.and_then(Schema::name).map(|name| &**name);
     match (value, named) {
         (Value::Null, _) => out.extend_from_slice(b"null"),

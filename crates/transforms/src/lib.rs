@@ -5,15 +5,31 @@
 //! is no look-up by a field's name and no regular expression.
 
 mod adjust;
+pub mod cast;
 mod chain;
 mod debezium;
+pub mod extract_field;
 pub mod extract_new_record_state;
+mod field_path;
+pub mod filter;
+pub mod flatten;
+pub mod header_from;
+pub mod headers;
+pub mod hoist_field;
+pub mod insert_field;
 pub mod logical_topic_router;
+pub mod mask_field;
 mod part;
 mod predicates;
 pub mod regex_router;
+pub mod replace_field;
+pub mod set_schema_metadata;
+mod simple_date_format;
+pub mod timestamp_converter;
+pub mod timestamp_router;
 mod topics;
 mod validate;
+pub mod value_to_key;
 
 use tapline_api::connector::TransformPlugin;
 
@@ -25,5 +41,30 @@ pub static PLUGINS: &[TransformPlugin] = &[
     logical_topic_router::BY_LOGICAL_TABLE,
     extract_new_record_state::PLUGIN,
     logical_topic_router::TO_LOGICAL_TOPIC,
+    cast::KEY,
+    cast::VALUE,
+    headers::DROP,
+    extract_field::KEY,
+    extract_field::VALUE,
+    filter::PLUGIN,
+    flatten::KEY,
+    flatten::VALUE,
+    header_from::KEY,
+    header_from::VALUE,
+    hoist_field::KEY,
+    hoist_field::VALUE,
+    insert_field::KEY,
+    insert_field::VALUE,
+    headers::INSERT,
+    mask_field::KEY,
+    mask_field::VALUE,
     regex_router::PLUGIN,
+    replace_field::KEY,
+    replace_field::VALUE,
+    set_schema_metadata::KEY,
+    set_schema_metadata::VALUE,
+    timestamp_converter::KEY,
+    timestamp_converter::VALUE,
+    timestamp_router::PLUGIN,
+    value_to_key::PLUGIN,
 ];

@@ -18,7 +18,7 @@ use tapline_api::{DEBEZIUM_VERSION, Error, Record, Result, Schema, SchemaRef, St
 
 use crate::adjust::Adjustment;
 use crate::debezium::{is_envelope, titled};
-use crate::part::require_struct;
+use crate::part::{Defaults, require_struct};
 use crate::topics::ByTopic;
 use crate::validate::{DEBEZIUM_REGEX, DEBEZIUM_REQUIRED_REGEX};
 
@@ -171,8 +171,7 @@ struct Route {
 struct EnvelopePlan {
     schema: SchemaRef,
     rows: Vec<(usize, SchemaRef)>,
-    /// Fields whose null becomes their default.
-    defaults: Vec<(usize, Value)>,
+    defaults: Defaults,
 }
 
 /// The transformation.
@@ -303,11 +302,7 @@ impl LogicalTopicRouter {
         };
         let envelope = require_struct(std::mem::take(&mut record.value), "Updating schema")?;
         let mut values = envelope.into_parts().1.into_vec();
-        for (index, default) in &plan.defaults {
-            if let Some(value @ Value::Null) = values.get_mut(*index) {
-                *value = default.clone();
-            }
-        }
+        plan.defaults.fill(&mut values);
         for (index, schema) in &plan.rows {
             let Some(value) = values.get_mut(*index) else {
                 continue;
@@ -346,12 +341,7 @@ impl EnvelopePlan {
         Self {
             schema: builder.build(),
             rows,
-            defaults: old
-                .fields()
-                .iter()
-                .enumerate()
-                .filter_map(|(index, field)| Some((index, field.schema().default()?.clone())))
-                .collect(),
+            defaults: Defaults::of(old, true),
         }
     }
 }

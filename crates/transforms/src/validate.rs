@@ -6,6 +6,13 @@ use tapline_api::pattern::Pattern;
 /// `RegexValidator`: a Java regular expression.
 pub(crate) const REGEX: Validator = Validator::Custom(regex);
 
+/// `NonEmptyListValidator`.
+pub(crate) const NON_EMPTY_LIST: Validator = Validator::Custom(|name, value| match value {
+    ConfigValue::List(items) if !items.is_empty() => None,
+    ConfigValue::List(_) => Some(format!("Invalid value [] for configuration {name}: Empty list")),
+    _ => Some(format!("Invalid value null for configuration {name}: Empty list")),
+});
+
 /// Debezium's `required()` with `Field::isRegex`.
 pub(crate) const DEBEZIUM_REQUIRED_REGEX: Validator = Validator::Custom(|name, value| match value {
     ConfigValue::Text(text) if !text.is_empty() => debezium_regex(name, text),

@@ -18,7 +18,7 @@ struct Unreadable;
 const MAX_DEPTH: usize = 64;
 
 /// Reads a text as `Values.parseString` does; `None` is null.
-pub(crate) fn parse(schemas: &Schemas, text: &ByteString) -> Parsed {
+pub fn parse(schemas: &Schemas, text: &ByteString) -> Option<(SchemaRef, Value)> {
     let string = || Some((schemas.string.clone(), Value::String(text.clone())));
     // Most headers are names: what begins like nothing else is a string, and there is nothing to guess.
     let plain = |byte: u8| {

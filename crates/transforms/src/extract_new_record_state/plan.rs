@@ -7,6 +7,7 @@ use tapline_api::envelope::{AFTER, BEFORE};
 use tapline_api::{Error, Result, Schema, SchemaRef, Struct, Type, Value};
 
 use super::reference::{Found, Reference};
+use crate::part::Defaults;
 
 /// The field that `rewrite` adds.
 const DELETED: &str = "__deleted";
@@ -118,8 +119,7 @@ pub(super) struct Rows {
 
 struct Marked {
     schema: SchemaRef,
-    /// Fields whose null becomes their default.
-    defaults: Vec<(usize, Value)>,
+    defaults: Defaults,
 }
 
 impl Rows {
@@ -149,20 +149,10 @@ impl Rows {
                     .to_basics()
                     .field(DELETED, Schema::string().optional().build())
                     .build(),
-                defaults: schema
-                    .fields()
-                    .iter()
-                    .enumerate()
-                    .filter(|_| replace_null)
-                    .filter_map(|(index, field)| Some((index, field.schema().default()?.clone())))
-                    .collect(),
+                defaults: Defaults::of(&schema, replace_null),
             })
         })?;
-        for (index, default) in &marked.defaults {
-            if let Some(value @ Value::Null) = values.get_mut(*index) {
-                *value = default.clone();
-            }
-        }
+        marked.defaults.fill(values);
         values.push(if deleted { "true" } else { "false" }.into());
         Ok(marked.schema.clone())
     }
