@@ -35,7 +35,7 @@ use crate::table::{Column, Plan, Row, Table};
 use crate::wire::{Block, Connection, Frame, copy_error};
 
 /// A read of so much means that more is coming.
-const BACKLOG: usize = 16 * 1024;
+const BACKLOG: usize = 4 * 1024;
 /// How long to let it gather then.
 const GATHER: Duration = Duration::from_millis(2);
 /// How often a position without a record goes out.

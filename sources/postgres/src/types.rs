@@ -253,8 +253,8 @@ impl TypeModes {
             )),
             other => return other,
         };
-        // An enum's labels forbid null where every other element type allows it.
-        let nullable = !matches!(root.kind, Kind::Enum(_));
+        // Enums' labels and opaque bytes forbid null where every other element type allows it.
+        let nullable = !matches!(root.kind, Kind::Enum(_)) && !matches!(mapping.decoder, Decoder::Opaque(_));
         let decoder = match mapping.decoder {
             // pgjdbc has cut it to milliseconds when Debezium sees it.
             Decoder::Time(unit) => Decoder::TimeInArray(unit),

@@ -155,8 +155,8 @@ impl Decoder {
             Self::Float32 => text.str()?.parse().map(Value::Float32).map_err(|_| Malformed),
             Self::Float64 => text.str()?.parse().map(Value::Float64).map_err(|_| Malformed),
             Self::Decimal { scale } => precise(text.bytes(), *scale, arena),
-            Self::Timestamp(unit) => Ok(instant(time::timestamp(text.bytes())?, *unit)),
-            Self::TimestampUtc { digits } => timestamp_utc(text, *digits),
+            Self::Timestamp(unit) => Ok(instant(time::timestamp(text.bytes())?, *unit, arena)),
+            Self::TimestampUtc { digits } => timestamp_utc(text, *digits, arena),
             _ => self.decode_rare(text, arena),
         }
     }
@@ -202,14 +202,13 @@ impl Decoder {
             }
             Self::Date => Ok(Value::Int32(time::date(bytes)?)),
             Self::DateIso => {
-                let mut out = String::with_capacity(11);
-                time::write_date(&mut out, time::date(bytes)?.into());
-                out.push('Z');
-                Ok(out.into())
+                time::write_date(arena, time::date(bytes)?.into());
+                arena.put_u8(b'Z');
+                Ok(written(arena))
             }
-            Self::Time(unit) => Ok(time_of_day(time::time(bytes)?, *unit)),
-            Self::TimeInArray(unit) => Ok(time_of_day(time::time(bytes)? / 1000 * 1000, *unit)),
-            Self::TimeUtc => Ok(time_of_day(time::time_utc(bytes)?, Unit::Iso)),
+            Self::Time(unit) => Ok(time_of_day(time::time(bytes)?, *unit, arena)),
+            Self::TimeInArray(unit) => Ok(time_of_day(time::time(bytes)? / 1000 * 1000, *unit, arena)),
+            Self::TimeUtc => Ok(time_of_day(time::time_utc(bytes)?, Unit::Iso, arena)),
             Self::Interval => Ok(Value::Int64(time::Interval::parse(bytes)?.micros())),
             Self::IntervalIso => Ok(time::Interval::parse(bytes)?.to_iso().into()),
             Self::Bit => match bytes {
@@ -295,46 +294,45 @@ fn decimal_text(text: &Text<'_>, scale: Option<u32>) -> Result<Value, Malformed>
     })
 }
 
-fn time_of_day(micros: i64, unit: Unit) -> Value {
+fn time_of_day(micros: i64, unit: Unit, arena: &mut BytesMut) -> Value {
     match unit {
         Unit::Millis => Value::Int32(i32::try_from(micros / 1000).unwrap_or(i32::MAX)),
         Unit::Micros => Value::Int64(micros),
         Unit::Nanos => Value::Int64(micros.saturating_mul(1000)),
         Unit::Iso => {
-            let mut out = String::with_capacity(16);
             // Java's clock has no 24:00.
-            time::write_time(
-                &mut out,
-                micros.rem_euclid(time::MICROS_PER_DAY),
-                Fraction::Shortest,
-            );
-            out.push('Z');
-            out.into()
+            let micros = micros.rem_euclid(time::MICROS_PER_DAY);
+            time::write_time(arena, micros, Fraction::Shortest);
+            arena.put_u8(b'Z');
+            written(arena)
         }
     }
 }
 
-fn instant(micros: i64, unit: Unit) -> Value {
+fn instant(micros: i64, unit: Unit, arena: &mut BytesMut) -> Value {
     match unit {
         Unit::Millis => Value::Int64(micros.div_euclid(1000)),
         Unit::Micros => Value::Int64(micros),
         Unit::Nanos => Value::Int64(micros.saturating_mul(1000)),
         Unit::Iso => {
-            let mut out = String::with_capacity(28);
-            time::write_timestamp(&mut out, micros, Fraction::Shortest);
-            out.into()
+            time::write_timestamp(arena, micros, Fraction::Shortest);
+            written(arena)
         }
     }
 }
 
-fn timestamp_utc(text: &Text<'_>, digits: usize) -> Result<Value, Malformed> {
+fn timestamp_utc(text: &Text<'_>, digits: usize, arena: &mut BytesMut) -> Result<Value, Malformed> {
     let bytes = text.bytes();
     if matches!(bytes, b"infinity" | b"-infinity") {
         return Ok(Value::String(text.shared()?));
     }
-    let mut out = String::with_capacity(28);
-    time::write_timestamp(&mut out, time::timestamp(bytes)?, Fraction::Digits(digits));
-    Ok(out.into())
+    time::write_timestamp(arena, time::timestamp(bytes)?, Fraction::Digits(digits));
+    Ok(written(arena))
+}
+
+/// What has been written to the arena, which is ASCII, as text.
+fn written(arena: &mut BytesMut) -> Value {
+    ByteString::try_from(arena.split().freeze()).map_or(Value::Null, Value::String)
 }
 
 /// `\xdeadbeef`.

@@ -1,6 +1,7 @@
 //! Types with a form of their own: bit strings, money, points, hstore.
 
 use bytes::{BufMut, BytesMut};
+use tapline_cdc::java::hash_map_order;
 
 use super::Malformed;
 
@@ -53,8 +54,14 @@ pub(super) fn write_wkb_point(out: &mut BytesMut, x: f64, y: f64) {
     out.put_f64_le(y);
 }
 
-/// `"a"=>"1", "b"=>NULL` as pairs in order.
+/// `"a"=>"1", "b"=>NULL` as pairs, in the order in which Java's map gives them.
 pub(super) fn hstore(text: &str) -> Result<Vec<(String, Option<String>)>, Malformed> {
+    let mut pairs = hstore_pairs(text)?;
+    hash_map_order(&mut pairs, |(key, _)| key);
+    Ok(pairs)
+}
+
+fn hstore_pairs(text: &str) -> Result<Vec<(String, Option<String>)>, Malformed> {
     let mut chars = text.chars().peekable();
     let mut pairs = Vec::new();
     let quoted = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| -> Result<String, Malformed> {

@@ -2,6 +2,8 @@
 //!
 //! By integers alone, because neither Java's nor Rust's calendars span Postgres' years -4712 to 294276 at this price.
 
+use bytes::{BufMut, BytesMut};
+
 use super::Malformed;
 
 /// `infinity` in microseconds, as Debezium has it (pgjdbc's milliseconds taken for microseconds).
@@ -194,52 +196,67 @@ pub(super) enum Fraction {
 }
 
 /// `2024-02-29`, with Java's signs for years outside 0 to 9999.
-pub(super) fn write_date(out: &mut String, days: i64) {
+pub(super) fn write_date(out: &mut BytesMut, days: i64) {
     let (year, month, day) = civil(days);
-    let sign = match year {
-        ..0 => "-",
-        0..=9999 => "",
-        _ => "+",
-    };
-    let year = year.unsigned_abs();
-    out.push_str(sign);
-    write(out, format_args!("{year:04}-{month:02}-{day:02}"));
+    match year {
+        ..0 => out.put_u8(b'-'),
+        0..=9999 => {}
+        _ => out.put_u8(b'+'),
+    }
+    put_digits(out, year.unsigned_abs(), 4);
+    out.put_u8(b'-');
+    put_digits(out, month.unsigned_abs(), 2);
+    out.put_u8(b'-');
+    put_digits(out, day.unsigned_abs(), 2);
 }
 
-/// `12:34:56.789`.
-pub(super) fn write_time(out: &mut String, micros: i64, fraction: Fraction) {
-    let (seconds, micros) = (micros / MICROS_PER_SECOND, micros % MICROS_PER_SECOND);
-    write(
-        out,
-        format_args!(
-            "{:02}:{:02}:{:02}",
-            seconds / 3600,
-            seconds / 60 % 60,
-            seconds % 60
-        ),
-    );
-    let digits = format!("{micros:06}");
+/// `12:34:56.789`, of microseconds that are not negative.
+pub(super) fn write_time(out: &mut BytesMut, micros: i64, fraction: Fraction) {
+    let micros = micros.unsigned_abs();
+    let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
+    put_digits(out, seconds / 3600, 2);
+    out.put_u8(b':');
+    put_digits(out, seconds / 60 % 60, 2);
+    out.put_u8(b':');
+    put_digits(out, seconds % 60, 2);
     let digits = match fraction {
-        Fraction::Shortest => digits.trim_end_matches('0'),
-        Fraction::Digits(count) => digits.get(..count.min(6)).unwrap_or_default(),
+        Fraction::Shortest if micros == 0 => 0,
+        Fraction::Shortest => {
+            let zeros = (1..6)
+                .take_while(|zeros| micros.is_multiple_of(10u64.pow(*zeros)))
+                .count();
+            6 - zeros
+        }
+        Fraction::Digits(count) => count.min(6),
     };
-    if !digits.is_empty() {
-        out.push('.');
-        out.push_str(digits);
+    if digits > 0 {
+        out.put_u8(b'.');
+        let surplus = u32::try_from(6 - digits).unwrap_or(0);
+        put_digits(out, micros / 10u64.pow(surplus), digits);
     }
 }
 
 /// `2024-02-29T12:34:56.789012Z`.
-pub(super) fn write_timestamp(out: &mut String, micros: i64, fraction: Fraction) {
+pub(super) fn write_timestamp(out: &mut BytesMut, micros: i64, fraction: Fraction) {
     write_date(out, micros.div_euclid(MICROS_PER_DAY));
-    out.push('T');
+    out.put_u8(b'T');
     write_time(out, micros.rem_euclid(MICROS_PER_DAY), fraction);
-    out.push('Z');
+    out.put_u8(b'Z');
 }
 
-fn write(out: &mut String, arguments: std::fmt::Arguments<'_>) {
-    // A String takes everything.
-    let _ = std::fmt::Write::write_fmt(out, arguments);
+/// At least `width` digits, zeros before. By hand, because this is done for every time of every row.
+fn put_digits(out: &mut BytesMut, mut number: u64, width: usize) {
+    let mut buffer = [b'0'; 20];
+    let mut used = 0;
+    for place in buffer.iter_mut().rev() {
+        if number == 0 && used >= width {
+            break;
+        }
+        *place = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+        used += 1;
+    }
+    out.put_slice(buffer.get(buffer.len() - used..).unwrap_or_default());
 }
 
 /// An `interval` in its parts, as `IntervalStyle=postgres` prints them.
@@ -316,9 +333,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn iso(micros: i64, fraction: Fraction) -> String {
-        let mut out = String::new();
+        let mut out = BytesMut::new();
         write_timestamp(&mut out, micros, fraction);
-        out
+        String::from_utf8(out.to_vec()).unwrap()
     }
 
     #[test]
