@@ -5,6 +5,7 @@
 //! `bench:N` nothing is printed but the rate at which N records came.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -181,6 +182,10 @@ async fn drive() -> std::result::Result<(), Box<dyn std::error::Error>> {
                 .unwrap_or_else(std::sync::PoisonError::into_inner)
                 .insert(key, value);
         }
+        if bench.is_none() {
+            std::io::stdout().flush()?;
+            save(offsets, &stored)?;
+        }
         task.commit(&newest).await?;
         seen |= bench.is_some_and(|wanted| count >= wanted);
     }
@@ -208,7 +213,14 @@ async fn drive() -> std::result::Result<(), Box<dyn std::error::Error>> {
         );
     }
     task.stop().await;
-    let text = serde_json::to_string(&*stored.lock().unwrap_or_else(std::sync::PoisonError::into_inner))?;
-    std::fs::write(offsets, text)?;
+    save(offsets, &stored)?;
     Ok(())
+}
+
+/// Whole or not at all, so that a kill leaves offsets to go on from.
+fn save(path: &str, stored: &Stored) -> std::io::Result<()> {
+    let text = serde_json::to_string(&*stored.lock().unwrap_or_else(std::sync::PoisonError::into_inner))?;
+    let new = format!("{path}.new");
+    std::fs::write(&new, text)?;
+    std::fs::rename(new, path)
 }

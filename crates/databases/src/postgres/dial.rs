@@ -112,10 +112,12 @@ async fn open(settings: &Settings, attempt: Attempt) -> Result<Stream, Error> {
 }
 
 fn refused(settings: &Settings, source: io::Error) -> Error {
+    if source.kind() == io::ErrorKind::ConnectionRefused && settings.unix_socket().is_none() {
+        return Error::Refused(settings.address());
+    }
     Error::io(
         format!(
-            "connection to {} refused; check that the host name and port are correct and that the server accepts \
-             connections",
+            "connection to {} failed; check host name and port, and that the server runs",
             settings.address()
         ),
         source,

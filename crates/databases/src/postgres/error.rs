@@ -126,6 +126,12 @@ pub enum Error {
         /// The operating system's word.
         source: io::Error,
     },
+    /// Nobody listens there; in pgjdbc's words, which people's runbooks know.
+    #[error(
+        "Connection to {0} refused. Check that the hostname and port are correct and that the postmaster is accepting \
+         TCP/IP connections."
+    )]
+    Refused(String),
     /// Nothing came back in time.
     #[error("{0}")]
     Timeout(String),
@@ -166,7 +172,7 @@ impl Error {
     pub fn is_retriable(&self) -> bool {
         match self {
             Self::Server(error) => error.code.is_retriable(),
-            Self::Io { .. } | Self::Timeout(_) => true,
+            Self::Io { .. } | Self::Timeout(_) | Self::Refused(_) => true,
             Self::Tls(_) | Self::Config(_) | Self::Protocol(_) => false,
         }
     }

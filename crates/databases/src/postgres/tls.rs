@@ -9,6 +9,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::{Error, Settings, SslMode};
@@ -23,16 +24,22 @@ pub(super) fn client_config(settings: &Settings) -> Result<ClientConfig, Error> 
         SslMode::VerifyCa | SslMode::VerifyFull => Arc::new(Verifier::new(settings, &provider)?),
         _ => Arc::new(AcceptAny(Arc::clone(&provider))),
     };
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|e| Error::Tls(format!("TLS can't be set up: {e}")))?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
     match (&settings.ssl_cert, &settings.ssl_key) {
         (None, None) => Ok(builder.with_no_client_auth()),
-        (Some(cert), Some(key)) => builder
-            .with_client_auth_cert(certificates("sslcert", cert)?, private_key(key)?)
-            .map_err(|e| Error::Config(format!("sslcert and sslkey don't fit together: {e}"))),
+        (Some(cert), Some(path)) => {
+            let key = provider
+                .key_provider
+                .load_private_key(private_key(path)?)
+                .map_err(|e| unreadable("sslkey", path, &e))?;
+            // Not looked at here: old tools make certificates of version 1, which the server may well accept.
+            let certified = CertifiedKey::new(certificates("sslcert", cert)?, key);
+            Ok(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified))))
+        }
         (Some(_), None) => Err(Error::Config("sslcert is set, but sslkey is not".to_owned())),
         (None, Some(_)) => Err(Error::Config("sslkey is set, but sslcert is not".to_owned())),
     }
