@@ -16,6 +16,7 @@
 
 mod config;
 mod error;
+mod group;
 mod log;
 mod node;
 mod server;
@@ -33,6 +34,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::runtime::Handle;
 
+use crate::group::Groups;
 use crate::log::Syncer;
 use crate::node::{Node, ProducerIds, now_ms};
 use crate::server::Server;
@@ -117,12 +119,14 @@ fn open(config: Config, runtime: Handle) -> Result<Node> {
     let cluster_id = cluster_id(&state)?;
     let topics = Topics::open(&config, &state, now_ms())?;
     let producer_ids = ProducerIds::open(&state)?;
+    let groups = Groups::open(&state, config.initial_rebalance_delay)?;
     let (syncer, stopping) = (Syncer::new(runtime), AtomicBool::new(false));
     Ok(Node {
         config,
         cluster_id,
         state,
         topics,
+        groups,
         syncer,
         producer_ids,
         stopping,

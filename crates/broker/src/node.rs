@@ -9,8 +9,10 @@ mod api;
 mod cluster;
 mod configs;
 mod fetch;
+mod groups;
 mod metadata;
 mod offsets;
+mod positions;
 mod produce;
 mod topics;
 
@@ -23,6 +25,7 @@ use kafka_protocol::messages::{BrokerId, RequestKind, ResponseKind};
 use kafka_protocol::protocol::StrBytes;
 
 use crate::Config;
+use crate::group::Groups;
 use crate::log::{Refusal, Syncer};
 use crate::state::State;
 use crate::topics::Topics;
@@ -40,6 +43,7 @@ pub(crate) struct Node {
     pub(crate) cluster_id: String,
     pub(crate) state: State,
     pub(crate) topics: Topics,
+    pub(crate) groups: Groups,
     pub(crate) syncer: Syncer,
     pub(crate) producer_ids: ProducerIds,
     /// Work in the background ends soon.
@@ -107,6 +111,16 @@ impl Node {
                 self.incremental_alter_configs(request).await.into()
             }
             RequestKind::DescribeCluster(request) => self.describe_cluster(client, request).into(),
+            RequestKind::JoinGroup(request) => self.join_group(client, request, version),
+            RequestKind::SyncGroup(request) => self.sync_group(request),
+            RequestKind::Heartbeat(request) => self.heartbeat(&request).into(),
+            RequestKind::LeaveGroup(request) => self.leave_group(request, version).into(),
+            RequestKind::OffsetCommit(request) => self.offset_commit(request),
+            RequestKind::OffsetFetch(request) => self.offset_fetch(request, version).into(),
+            RequestKind::OffsetDelete(request) => self.offset_delete(request).await.into(),
+            RequestKind::DescribeGroups(request) => self.describe_groups(request, version).into(),
+            RequestKind::ListGroups(request) => self.list_groups(&request).into(),
+            RequestKind::DeleteGroups(request) => self.delete_groups(request).await.into(),
             // Only what `supported` lists gets here.
             _ => Pending::Done(Answer::Close),
         }

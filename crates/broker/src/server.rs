@@ -40,7 +40,9 @@ impl Server {
         };
         let (stop, connections) = (server.stop.clone(), server.connections.clone());
         let memory = Arc::new(Semaphore::new(frame::permits(node.config.request_memory)));
+        let accepting = node.clone();
         let accept = async move {
+            let node = accepting;
             loop {
                 let (stream, peer) = match listener.accept().await {
                     Ok(accepted) => accepted,
@@ -64,6 +66,10 @@ impl Server {
                 ));
             }
         };
+        let (stop, time) = (server.stop.clone(), node.clone());
+        server
+            .connections
+            .spawn(async move { stop.run_until_cancelled(time.groups.run()).await });
         let stop = server.stop.clone();
         server
             .connections

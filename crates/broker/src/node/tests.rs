@@ -4,8 +4,16 @@ use bytes::BytesMut;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::offset_fetch_request::{
+    OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::*;
 use tokio::runtime::Handle;
@@ -52,7 +60,6 @@ macro_rules! is {
         }
     };
 }
-pub(crate) use is;
 
 fn name(name: &'static str) -> TopicName {
     TopicName(StrBytes::from_static_str(name))
@@ -133,6 +140,73 @@ fn request(key: ApiKey, version: i16, id: uuid::Uuid) -> RequestKind {
                 _ => request.with_coordinator_keys(vec![text("g")]).into(),
             }
         }
+        ApiKey::JoinGroup => {
+            let protocol = JoinGroupRequestProtocol::default().with_name(text("range"));
+            let request = JoinGroupRequest::default()
+                .with_group_id(text(format!("g{version}")).into())
+                .with_session_timeout_ms(10_000);
+            request
+                .with_protocol_type(text("consumer"))
+                .with_protocols(vec![protocol])
+                .with_group_instance_id(None)
+                .into()
+        }
+        ApiKey::SyncGroup => SyncGroupRequest::default().with_group_id(text("g").into()).into(),
+        ApiKey::Heartbeat => HeartbeatRequest::default().with_group_id(text("g").into()).into(),
+        ApiKey::LeaveGroup => {
+            let member = MemberIdentity::default().with_member_id(text("m"));
+            let members = if version >= 3 { vec![member] } else { Vec::new() };
+            LeaveGroupRequest::default()
+                .with_group_id(text("g").into())
+                .with_members(members)
+                .into()
+        }
+        ApiKey::OffsetCommit => {
+            let partitions = [0, 1].map(|at| {
+                OffsetCommitRequestPartition::default()
+                    .with_partition_index(at)
+                    .with_committed_offset(7)
+            });
+            let topic = OffsetCommitRequestTopic::default()
+                .with_name(name("t"))
+                .with_partitions(partitions.to_vec());
+            OffsetCommitRequest::default()
+                .with_group_id(text("p").into())
+                .with_topics(vec![topic])
+                .into()
+        }
+        ApiKey::OffsetFetch if version >= 8 => {
+            let group = |topics| {
+                OffsetFetchRequestGroup::default()
+                    .with_group_id(text("p").into())
+                    .with_topics(topics)
+            };
+            let topic = OffsetFetchRequestTopics::default()
+                .with_name(name("t"))
+                .with_partition_indexes(vec![0, 5]);
+            OffsetFetchRequest::default()
+                .with_groups(vec![group(None), group(Some(vec![topic]))])
+                .into()
+        }
+        ApiKey::OffsetFetch => {
+            let topic = OffsetFetchRequestTopic::default()
+                .with_name(name("t"))
+                .with_partition_indexes(vec![0, 5]);
+            OffsetFetchRequest::default()
+                .with_group_id(text("p").into())
+                .with_topics(Some(vec![topic]))
+                .into()
+        }
+        ApiKey::DescribeGroups => DescribeGroupsRequest::default()
+            .with_groups(vec![text("p").into(), text("none").into()])
+            .into(),
+        ApiKey::ListGroups => ListGroupsRequest::default().into(),
+        ApiKey::DeleteGroups => DeleteGroupsRequest::default()
+            .with_groups_names(vec![text("p").into(), text("none").into()])
+            .into(),
+        ApiKey::OffsetDelete => OffsetDeleteRequest::default()
+            .with_group_id(text("none").into())
+            .into(),
         ApiKey::ApiVersions => ApiVersionsRequest::default().into(),
         ApiKey::DeleteTopics => DeleteTopicsRequest::default().into(),
         ApiKey::DeleteRecords => DeleteRecordsRequest::default().into(),
@@ -339,4 +413,40 @@ async fn producer_ids_are_never_given_twice() {
         refused.error_code,
         ResponseError::TransactionalIdAuthorizationFailed.code()
     );
+}
+
+#[tokio::test]
+async fn committed_positions_outlive_a_kill_and_go_with_their_topic() {
+    let folder = Folder::new();
+    let killed = node(&folder);
+    create(&killed, "t", 1).await;
+    let RequestKind::OffsetCommit(commit) = request(ApiKey::OffsetCommit, 9, uuid::Uuid::nil()) else {
+        unreachable!()
+    };
+    let response = message(&killed, commit, 9, is!(OffsetCommit)).await;
+    let codes: Vec<_> = response.topics[0]
+        .partitions
+        .iter()
+        .map(|partition| partition.error_code)
+        .collect();
+    assert_eq!(codes, [0, ResponseError::UnknownTopicOrPartition.code()]);
+    drop(killed);
+    let node = reopened(&folder).await;
+    let fetch = async || {
+        let request = request(ApiKey::OffsetFetch, 9, uuid::Uuid::nil());
+        let response = message(&node, request, 9, is!(OffsetFetch)).await;
+        let offsets = response
+            .groups
+            .iter()
+            .flat_map(|group| &group.topics)
+            .flat_map(|topic| &topic.partitions);
+        offsets
+            .map(|one| (one.partition_index, one.committed_offset))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(fetch().await, [(0, 7), (0, 7), (5, -1)]);
+    let delete = DeleteTopicsRequest::default().with_topic_names(vec![name("t")]);
+    message(&node, delete, 5, is!(DeleteTopics)).await;
+    assert_eq!(fetch().await, [(0, -1), (5, -1)]);
+    assert!(node.groups.list().is_empty());
 }

@@ -189,7 +189,11 @@ impl Node {
         id: uuid::Uuid,
     ) -> Result<std::sync::Arc<Topic>, Refusal> {
         let topic = self.named_or_by_id(name, id)?;
-        self.topics.delete(&topic.name).await
+        let topic = self.topics.delete(&topic.name).await?;
+        if let Err(error) = self.groups.forget_topic(&topic.name) {
+            tracing::warn!(topic = topic.name, %error, "groups keep their positions in a deleted topic");
+        }
+        Ok(topic)
     }
 
     pub(super) async fn create_partitions(
