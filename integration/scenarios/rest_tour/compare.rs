@@ -1,6 +1,6 @@
 //! Field-by-field comparison of two JSON values.
 
-use super::expected::{DEFERRED_PLUGINS, UNCOMPARED};
+use super::expected::{DEFERRED_PLUGINS, OURS_ALONE, UNCOMPARED};
 use serde_json::Value;
 
 /// Appends what `actual` has otherwise than `recorded`. Lists of plugins are compared without those that come later,
@@ -47,43 +47,35 @@ pub fn differences(path: &str, recorded: &Value, actual: &Value, found: &mut Vec
 
 /// Compares lists of named things name by name, and then their order.
 fn by_name(path: &str, recorded: &[&Value], actual: &[&Value], found: &mut Vec<String>) {
-    for value in recorded {
-        let key = name(value).unwrap_or_default();
-        match actual.iter().find(|other| name(other) == Some(key)) {
-            Some(other) => differences(&format!("{path}[{key}]"), value, other, found),
+    let named = |list: &[&Value]| -> Vec<String> { list.iter().filter_map(|value| name(value)).collect() };
+    let (left, right) = (named(recorded), named(actual));
+    for (key, value) in left.iter().zip(recorded) {
+        match right.iter().position(|other| other == key) {
+            Some(at) => differences(&format!("{path}[{key}]"), value, actual[at], found),
             None => found.push(format!("{path}[{key}] is missing")),
         }
     }
-    for value in actual {
-        let key = name(value);
-        if !recorded.iter().any(|other| name(other) == key) {
-            found.push(format!("{path}[{}] is too much", key.unwrap_or("?")));
-        }
+    let ours_alone = |key: &String| OURS_ALONE.iter().any(|(class, _)| key.starts_with(class));
+    for key in right.iter().filter(|key| !left.contains(key) && !ours_alone(key)) {
+        found.push(format!("{path}[{key}] is too much"));
     }
-    let order = |names: Vec<Option<&str>>, others: Vec<Option<&str>>| -> Vec<String> {
-        names
-            .into_iter()
-            .filter(|name| others.contains(name))
-            .map(|name| name.unwrap_or("?").to_owned())
-            .collect()
+    let both = |of: &[String], other: &[String]| -> Vec<String> {
+        of.iter().filter(|key| other.contains(key)).cloned().collect()
     };
-    let (left, right): (Vec<_>, Vec<_>) = (
-        recorded.iter().map(|v| name(v)).collect(),
-        actual.iter().map(|v| name(v)).collect(),
-    );
-    let (left, right) = (order(left.clone(), right.clone()), order(right, left));
+    let (left, right) = (both(&left, &right), both(&right, &left));
     if let Some((a, b)) = left.iter().zip(&right).find(|(a, b)| a != b) {
         found.push(format!("{path}: another order: {b} where {a} stands"));
     }
 }
 
-/// The name of an option's definition, of a validated option, or of a plugin.
-fn name(value: &Value) -> Option<&str> {
-    value
-        .get("name")
-        .or_else(|| value.pointer("/definition/name"))
-        .or_else(|| value.get("class"))?
-        .as_str()
+/// The name of an option's definition, of a validated option, or of a plugin with its type.
+fn name(value: &Value) -> Option<String> {
+    let name = value.get("name").or_else(|| value.pointer("/definition/name"));
+    if let Some(name) = name {
+        return name.as_str().map(str::to_owned);
+    }
+    let class = value.get("class")?.as_str()?;
+    Some(format!("{class} {}", value.get("type")?.as_str()?))
 }
 
 /// A recorded list without the plugins that come later, and without a second version of the same plugin.

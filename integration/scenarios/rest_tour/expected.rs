@@ -70,11 +70,17 @@ const OTHERWISE: &[(u64, u16, &str, &str)] = &[
         "{\"tour-src\":{}}",
         "the name with a slash is deleted here",
     ),
+    (
+        53,
+        200,
+        "{\"tour-src\":{\"topics\":[]}}",
+        "Java answers before it has read its own reset",
+    ),
     (115, 400, "message", "Java: 500 with Jackson's text"),
     (
         124,
         400,
-        "database.hostname",
+        "Connection to 127.0.0.1:1 refused.",
         "Java: 500 with a NullPointerException's text",
     ),
     (
@@ -153,6 +159,12 @@ pub const DEFERRED_PLUGINS: &[&str] = &[
     "io.debezium.converters.ByteArrayConverter",
     "io.debezium.converters.CloudEventsConverter",
 ];
+
+/// Plugins that the recorded worker did not have.
+pub const OURS_ALONE: &[(&str, &str)] = &[(
+    "io.debezium.transforms.ToLogicalTopicRouter",
+    "ByLogicalTableRouter's name from Debezium 3.7 on",
+)];
 
 /// Connectors of the tour that are left out of the comparison of topics.
 pub const UNASKED_CONNECTORS: &[&str] = &[

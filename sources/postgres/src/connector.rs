@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tapline_api::config::Config;
 use tapline_api::offset::{Offset, Partition};
 use tapline_api::source::{Finding, SourceConnector, SourceTask};
-use tapline_api::{Error, Result};
+use tapline_api::{Error, Kind, Result};
 use tapline_databases::postgres::{identifier, literal, qualified};
 
 use crate::catalog::Catalog;
@@ -68,7 +68,7 @@ impl SourceConnector for Connector {
                 ));
             }
             if let Some(offset) = offset.as_ref().filter(|_| partition.0.len() == 1) {
-                Position::from_offset(offset)?;
+                Position::from_offset(offset).map_err(|error| error.with_kind(Kind::Config))?;
             }
         }
         // The slot keeps a position of its own.

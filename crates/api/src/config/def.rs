@@ -132,6 +132,8 @@ pub struct ConfigKey {
     pub dependents: &'static [&'static str],
     /// Values to offer.
     pub recommend: Option<fn(&Config) -> Vec<String>>,
+    /// Whether forms show it.
+    pub visible: bool,
 }
 
 impl ConfigKey {
@@ -150,6 +152,7 @@ impl ConfigKey {
             display: "",
             dependents: &[],
             recommend: None,
+            visible: true,
         }
     }
 
@@ -208,6 +211,13 @@ impl ConfigKey {
     #[must_use]
     pub const fn recommend(mut self, recommend: fn(&Config) -> Vec<String>) -> Self {
         self.recommend = Some(recommend);
+        self
+    }
+
+    /// Forms do not show it.
+    #[must_use]
+    pub const fn invisible(mut self) -> Self {
+        self.visible = false;
         self
     }
 
@@ -344,7 +354,7 @@ impl ConfigInfo {
             value: value.display(),
             recommended,
             errors,
-            visible: true,
+            visible: key.visible,
         }
     }
 }
