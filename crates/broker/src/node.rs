@@ -63,12 +63,18 @@ pub(crate) struct Client {
 
 /// What a request is answered with.
 pub(crate) enum Answer {
-    Message(ResponseKind),
+    Message(Box<ResponseKind>),
     Fetched(Fetched),
     /// A produce request with acks=0 has no answer.
     Nothing,
     /// The connection is closed: the only answer that a failed produce request with acks=0 can have.
     Close,
+}
+
+impl Answer {
+    fn message(response: impl Into<ResponseKind>) -> Self {
+        Answer::Message(Box::new(response.into()))
+    }
 }
 
 /// An answer, now or later.
@@ -79,7 +85,7 @@ pub(crate) enum Pending {
 
 impl<T: Into<ResponseKind>> From<T> for Pending {
     fn from(response: T) -> Self {
-        Pending::Done(Answer::Message(response.into()))
+        Pending::Done(Answer::message(response))
     }
 }
 

@@ -40,6 +40,8 @@ struct Stored {
 }
 
 type Machine = Group<oneshot::Sender<JoinResult>, oneshot::Sender<SyncResult>>;
+/// What became of each partition's position, and the flush that makes it durable.
+pub(crate) type Deleted = (Vec<Result<(), ResponseError>>, Flush);
 /// By topic and partition.
 type Positions = BTreeMap<(String, i32), Position>;
 
@@ -348,7 +350,7 @@ impl Groups {
         group: &str,
         partitions: &[(String, i32)],
         subscribed: impl Fn(bytes::Bytes) -> Vec<String>,
-    ) -> Result<Result<(Vec<Result<(), ResponseError>>, Flush), ResponseError>> {
+    ) -> Result<Result<Deleted, ResponseError>> {
         let deleted = self.with_known(group, |entry| {
             let mut topics = Vec::new();
             if !entry.machine.is_deserted() {

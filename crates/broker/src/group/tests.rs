@@ -28,8 +28,10 @@ fn sync(id: &str, generation: i32, assignments: &[(&str, &'static str)]) -> Sync
     }
 }
 
+type Told<'a> = Vec<(u32, Result<(i32, &'a str, &'a str, usize), ResponseError>)>;
+
 /// Waiter, and what it was told: generation, leader, own id, number of members listed; or the error.
-fn joined(effects: &Effects<u32, u32>) -> Vec<(u32, Result<(i32, &str, &str, usize), ResponseError>)> {
+fn joined(effects: &Effects<u32, u32>) -> Told<'_> {
     effects
         .joined
         .iter()

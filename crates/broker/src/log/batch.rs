@@ -186,12 +186,10 @@ pub(crate) fn sequence_after(sequence: i32, delta: i32) -> i32 {
 pub(crate) mod tests {
     use super::*;
 
+    type KeyValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
     /// A batch of uncompressed records `(key, value)`, as a producer would send it.
-    pub(crate) fn batch(
-        producer: (i64, i16, i32),
-        time: i64,
-        records: &[(Option<&[u8]>, Option<&[u8]>)],
-    ) -> Vec<u8> {
+    pub(crate) fn batch(producer: (i64, i16, i32), time: i64, records: &[KeyValue<'_>]) -> Vec<u8> {
         let mut body = Vec::new();
         for (delta, (key, value)) in records.iter().enumerate() {
             super::super::record::put(&mut body, 0, i64::try_from(delta).unwrap(), *key, *value);

@@ -62,8 +62,10 @@ fn bytes(slice: &Slice) -> Vec<u8> {
     }
 }
 
+type Found = Vec<(i64, Option<Vec<u8>>, Option<Vec<u8>>)>;
+
 /// Every record from `offset` on: offset, key, value.
-fn contents(log: &Log, mut offset: i64) -> Vec<(i64, Option<Vec<u8>>, Option<Vec<u8>>)> {
+fn contents(log: &Log, mut offset: i64) -> Found {
     let mut out = Vec::new();
     loop {
         let slice = bytes(&log.read(offset, 1 << 20, true, usize::MAX).unwrap());
@@ -177,7 +179,7 @@ fn a_clean_stop_leaves_nothing_to_read_at_the_next_start() {
     let folder = Folder::new();
     let log = open(&folder.0);
     for _ in 0..50 {
-        log.append(&batch((5, 0, -1), 0, &[(None, None)]).as_slice(), &RULES, 0)
+        log.append(&batch((5, 0, -1), 0, &[(None, None)]), &RULES, 0)
             .unwrap_err();
         log.append(&one(&[1; 300]), &RULES, 0).unwrap();
     }
@@ -207,7 +209,7 @@ fn a_read_is_bounded_and_ends_with_a_whole_batch_when_asked() {
         290 * size
     );
     let read = log.read(10, 80 << 10, true, usize::MAX).unwrap().len();
-    assert!(read <= 80 << 10 && read % size == 0, "{read}");
+    assert!(read <= 80 << 10 && read.is_multiple_of(size), "{read}");
 }
 
 #[test]

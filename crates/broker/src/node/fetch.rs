@@ -274,7 +274,7 @@ fn put_length(out: &mut BytesMut, length: usize, flexible: bool) {
         out.put_i32(i32::try_from(length).unwrap_or(i32::MAX));
         return;
     }
-    let mut rest = length + 1;
+    let mut rest = u32::try_from(length + 1).unwrap_or(u32::MAX);
     while rest >= 0x80 {
         out.put_u8((rest & 0x7f) as u8 | 0x80);
         rest >>= 7;

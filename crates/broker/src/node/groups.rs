@@ -88,7 +88,7 @@ impl Node {
             let result = answer
                 .await
                 .unwrap_or(Err((ResponseError::CoordinatorNotAvailable, id)));
-            Answer::Message(joined(result, version).into())
+            Answer::message(joined(result, version))
         };
         Pending::Waiting(wait.boxed())
     }
@@ -122,7 +122,7 @@ impl Node {
                     .with_assignment(synced.assignment),
                 Err(error) => response.with_error_code(error.code()),
             };
-            Answer::Message(response.into())
+            Answer::message(response)
         };
         Pending::Waiting(wait.boxed())
     }

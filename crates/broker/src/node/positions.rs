@@ -102,7 +102,7 @@ impl Node {
                     partition.error_code = ResponseError::CoordinatorNotAvailable.code();
                 }
             }
-            Answer::Message(response.into())
+            Answer::message(response)
         };
         Pending::Waiting(wait.boxed())
     }
@@ -192,10 +192,7 @@ impl Node {
                 .map(|at| (topic.name.to_string(), at.partition_index))
         });
         let all: Vec<_> = all.collect();
-        let deleted = match self
-            .groups
-            .delete_positions(&request.group_id, &all, |metadata| subscribed(metadata))
-        {
+        let deleted = match self.groups.delete_positions(&request.group_id, &all, subscribed) {
             Ok(Ok((results, flush))) => flush
                 .wait()
                 .await

@@ -41,7 +41,7 @@ impl Node {
                 }
                 responses.push(topic);
             }
-            Answer::Message(ProduceResponse::default().with_responses(responses).into())
+            Answer::message(ProduceResponse::default().with_responses(responses))
         };
         Pending::Waiting(acknowledged.boxed())
     }

@@ -47,7 +47,7 @@ pub(crate) async fn message<T>(
     as_: impl Fn(ResponseKind) -> Option<T>,
 ) -> T {
     match ask(node, request, version).await {
-        Answer::Message(message) => as_(message).unwrap(),
+        Answer::Message(message) => as_(*message).unwrap(),
         _ => panic!("no message"),
     }
 }

@@ -196,7 +196,8 @@ impl Connection {
         }
         let Some(key) = supported(request_api_key, version) else {
             if request_api_key == ApiKey::ApiVersions as i16 {
-                let answer = Answer::Message(api_versions(Some(ResponseError::UnsupportedVersion)).into());
+                let unknown = api_versions(Some(ResponseError::UnsupportedVersion));
+                let answer = Answer::Message(Box::new(unknown.into()));
                 let answered = Answered {
                     key: ApiKey::ApiVersions,
                     version: 0,
