@@ -61,7 +61,10 @@ const CONSUMER: &[(&str, &str)] = &[
     ("fetch.queue.backoff.ms", "5"),
     ("isolation.level", "read_uncommitted"),
     ("queued.max.messages.kbytes", "4096"),
-    ("session.timeout.ms", "45000"),
+    // A killed worker's partitions wait for its session to end; Java's default is 45 s.
+    ("session.timeout.ms", "10000"),
+    // How soon a new topic is found.
+    ("topic.metadata.refresh.interval.ms", "5000"),
 ];
 
 /// Worker properties that its own clients share, besides `ssl.*` and `sasl.*`.

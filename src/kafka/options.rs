@@ -91,16 +91,13 @@ fn one(name: &str, value: &str, all: &Config, role: Role, out: &mut Translated) 
         "max.request.size" => out.set("message.max.bytes", value),
         "send.buffer.bytes" => out.set("socket.send.buffer.bytes", system_default(value)),
         "receive.buffer.bytes" => out.set("socket.receive.buffer.bytes", system_default(value)),
+        "metadata.max.age.ms" => out.set("topic.metadata.refresh.interval.ms", at_most(value, 3_600_000)),
         "fetch.max.wait.ms" => out.set("fetch.wait.max.ms", value),
         "request.timeout.ms" => {
             if role == Role::Producer {
                 out.set("request.timeout.ms", value);
             }
-            // librdkafka allows five minutes at most.
-            let millis = value
-                .parse::<u64>()
-                .map_or(value.to_owned(), |ms| ms.min(300_000).to_string());
-            out.set("socket.timeout.ms", millis);
+            out.set("socket.timeout.ms", at_most(value, 300_000));
         }
         "compression.gzip.level" | "compression.lz4.level" | "compression.zstd.level" => {
             let codec = name.split('.').nth(1).unwrap_or_default();
@@ -153,6 +150,13 @@ fn one(name: &str, value: &str, all: &Config, role: Role, out: &mut Translated) 
         },
         _ => out.set(name, value),
     }
+}
+
+/// A number within librdkafka's narrower limits.
+fn at_most(number: &str, most: u64) -> String {
+    number
+        .parse::<u64>()
+        .map_or(number.to_owned(), |n| n.min(most).to_string())
 }
 
 /// Bytes to kilobytes, rounded up; what is not a number is left for librdkafka to refuse.

@@ -20,7 +20,7 @@ enum Provider {
     /// A file of a folder.
     Directory(Allowed),
     /// A variable of the environment, by the pattern of `allowlist.pattern`.
-    Env(Option<tapline_api::pattern::Pattern>),
+    Env(Option<Box<tapline_api::pattern::Pattern>>),
 }
 
 /// `allowed.paths`; everything when empty.
@@ -63,7 +63,7 @@ impl Providers {
                     let pattern = params.get("allowlist.pattern");
                     let option = format!("config.providers.{name}.param.allowlist.pattern");
                     let pattern = pattern.map(|pattern| tapline_api::pattern::Pattern::new(&option, pattern));
-                    Provider::Env(pattern.transpose()?)
+                    Provider::Env(pattern.transpose()?.map(Box::new))
                 }
                 _ => {
                     return Err(Error::config(format!(

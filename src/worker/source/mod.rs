@@ -21,6 +21,7 @@ use tapline_api::source::{SourceConnector, SourceContext, SourceTask};
 use tapline_api::{Error, Kind, Result};
 use tokio::sync::Notify;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
+use tokio_util::sync::CancellationToken;
 
 use self::pipeline::{Pipeline, Submitted};
 use super::channel::{Sender, bounded};
@@ -104,7 +105,9 @@ async fn pump(context: &TaskContext, task: &mut dyn SourceTask, retries: &mut Re
     let (sender, receiver) = bounded(CHANNEL_BYTES);
     let submitted = Arc::new(Mutex::new(Submitted::default()));
     let failures = Arc::new(Notify::new());
-    let abandon = tokio_util::sync::CancellationToken::new();
+    let abandon = CancellationToken::new();
+    // The thread must not outlive a task that is cut off.
+    let _abandoned = abandon.clone().drop_guard();
     let pipeline = Pipeline::new(
         context,
         receiver,
