@@ -3,5 +3,6 @@
 mod binary;
 mod kills;
 mod postgres_to_postgres;
+mod relational_sink;
 mod rest_tour;
 mod servers;

@@ -16,8 +16,8 @@ use crate::postgres;
 /// A connection to a database, made when it is first needed.
 #[async_trait]
 pub(crate) trait Dialect: Send {
-    /// Connects, unless there is a connection that works.
-    async fn connect(&mut self) -> Result<()>;
+    /// Connects, unless there is a connection that works; whether it is a new one, with nothing known of the catalog.
+    async fn connect(&mut self) -> Result<bool>;
 
     /// Drops the connection and what belongs to it.
     fn disconnect(&mut self);

@@ -164,3 +164,206 @@ impl Planner {
 fn id(schema: &Option<SchemaRef>) -> u64 {
     schema.as_ref().map_or(0, |schema| schema.id())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Action;
+    use tapline_api::config::Config;
+    use tapline_api::record::{Origin, TimestampType};
+    use tapline_api::{Record, Schema, Struct};
+
+    fn sink(record: Record) -> SinkRecord {
+        SinkRecord {
+            origin: Origin {
+                topic: record.topic.clone(),
+                partition: 0,
+                offset: 0,
+                timestamp_type: TimestampType::None,
+            },
+            record,
+        }
+    }
+
+    fn row(name: &str) -> SchemaRef {
+        let row = Schema::structure().name(name.to_owned());
+        row.field("id", Schema::int32().build())
+            .field("a", Schema::string().optional().build())
+            .optional()
+            .build()
+    }
+
+    fn keyed(value: Value, schema: SchemaRef) -> Record {
+        let key = Schema::structure().field("id", Schema::int32().build()).build();
+        Record {
+            key: Value::Struct(Struct::new(key.clone(), vec![Value::Int32(1)])),
+            key_schema: Some(key),
+            value,
+            value_schema: Some(schema),
+            ..Record::new("shop.orders")
+        }
+    }
+
+    fn flat() -> Record {
+        let schema = row("orders.Value");
+        keyed(
+            Value::Struct(Struct::new(schema.clone(), vec![Value::Int32(1), "x".into()])),
+            schema,
+        )
+    }
+
+    /// The record's values in `field` of a struct of its own.
+    fn within(record: Record, name: Option<&str>, field: &str, more: &[(&str, Value)]) -> Record {
+        let mut schema = Schema::structure();
+        if let Some(name) = name {
+            schema = schema.name(name.to_owned());
+        }
+        schema = schema.field(field, record.value_schema.clone().unwrap());
+        for (name, _) in more {
+            schema = schema.field(*name, Schema::string().optional().build());
+        }
+        let schema = schema.build();
+        let mut values = vec![record.value.clone()];
+        values.extend(more.iter().map(|(_, value)| value.clone()));
+        keyed(Value::Struct(Struct::new(schema.clone(), values)), schema)
+    }
+
+    /// The steps of one record: what, columns, and the values of the first row.
+    fn steps(settings: &[(&str, &str)], record: Record) -> Result<Vec<String>, String> {
+        let base = [
+            ("connection.url", "jdbc:postgresql://h/d"),
+            ("connection.username", "u"),
+        ];
+        let config: Config = base.iter().chain(settings).copied().collect();
+        let mut planner = Planner::new(Options::read(&config).unwrap());
+        let records = [sink(record)];
+        let shown = |error: Error| error.message().to_owned();
+        let resolved = planner.resolve(&records).map_err(shown)?;
+        let batch = planner.plan(&records, &resolved, false).map_err(shown)?;
+        let show = |step: &crate::batch::Step| {
+            let action = match step.action {
+                Action::Write(..) => "write",
+                Action::Delete => "delete",
+                Action::Truncate => "truncate",
+            };
+            let columns = step.layout.columns.iter().enumerate().map(|(i, column)| {
+                let value = step.rows.first().map_or(&Value::Null, |row| batch.cell(*row, i));
+                let key = if column.key { "*" } else { "" };
+                format!(
+                    "{key}{}={}",
+                    column.name,
+                    value.as_str().map_or_else(|| format!("{value:?}"), str::to_owned)
+                )
+            });
+            format!(
+                "{action} {} {}",
+                step.layout.table,
+                columns.collect::<Vec<_>>().join(" ")
+            )
+        };
+        Ok(batch.steps.iter().map(show).collect())
+    }
+
+    const KEYED: &[(&str, &str)] = &[
+        ("insert.mode", "upsert"),
+        ("primary.key.mode", "record_key"),
+        ("delete.enabled", "true"),
+        ("truncate.enabled", "true"),
+    ];
+    const WRITTEN: &str = "write shop_orders *id=Int32(1) a=x";
+    const DELETED: &str = "delete shop_orders *id=Int32(1)";
+
+    #[test]
+    fn a_row_is_found_in_flat_records_envelopes_and_cloud_events() {
+        let op = |op: &'static str| [("op", Value::from(op))];
+        let named = Some("orders.Envelope");
+        for record in [
+            flat(),
+            within(flat(), named, "after", &op("c")),
+            within(flat(), None, "after", &op("r")),
+            within(flat(), Some("x.CloudEvents.Envelope"), "data", &[]),
+            within(
+                within(flat(), named, "after", &op("u")),
+                Some("x.CloudEvents.Envelope"),
+                "data",
+                &[],
+            ),
+        ] {
+            assert_eq!(steps(KEYED, record), Ok(vec![WRITTEN.to_owned()]));
+        }
+    }
+
+    #[test]
+    fn deletes_are_events_null_values_and_tombstones() {
+        let null = Record {
+            value: Value::Null,
+            ..flat()
+        };
+        let tombstone = Record {
+            value_schema: None,
+            ..null.clone()
+        };
+        let event = within(flat(), Some("orders.Envelope"), "before", &[("op", "d".into())]);
+        for record in [null, tombstone, event] {
+            assert_eq!(steps(KEYED, record.clone()), Ok(vec![DELETED.to_owned()]));
+            assert_eq!(steps(&[], record), Ok(vec![]));
+        }
+    }
+
+    #[test]
+    fn a_truncate_needs_no_key() {
+        let truncate = Record {
+            key: Value::Null,
+            key_schema: None,
+            ..within(flat(), Some("orders.Envelope"), "before", &[("op", "t".into())])
+        };
+        let found = steps(KEYED, truncate.clone()).unwrap();
+        assert!(found[0].starts_with("truncate shop_orders"), "{found:?}");
+        assert_eq!(steps(&[], truncate), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_can_not_be_a_row_is_a_data_error_or_left_out() {
+        let error = |record| steps(KEYED, record).unwrap_err();
+        let schemaless = Record {
+            value_schema: None,
+            ..flat()
+        };
+        assert!(error(schemaless).contains("has no schema"));
+        let plain = keyed("x".into(), Schema::string().build());
+        assert!(error(plain).contains("only a struct"));
+        let keyless = Record {
+            key: Value::Null,
+            key_schema: None,
+            ..flat()
+        };
+        assert_eq!(
+            error(keyless),
+            "Configured primary key mode 'record_key' cannot have null schema"
+        );
+        let odd = within(flat(), Some("orders.Envelope"), "after", &[("op", "x".into())]);
+        assert!(error(odd).contains("op is x"));
+        let ddl = within(flat(), Some("x.SchemaChangeValue"), "after", &[]);
+        assert_eq!(steps(KEYED, ddl), Ok(vec![]));
+    }
+
+    #[test]
+    fn fields_and_keys_are_chosen() {
+        let with = |more: &[(&str, &str)]| steps(&[KEYED, more].concat(), flat()).unwrap();
+        assert_eq!(
+            with(&[("field.exclude.list", "shop.orders:a")]),
+            ["write shop_orders *id=Int32(1)"]
+        );
+        let value = [
+            ("primary.key.mode", "record_value"),
+            ("primary.key.fields", "a"),
+            ("insert.mode", "upsert"),
+        ];
+        assert_eq!(
+            steps(&value, flat()).unwrap(),
+            ["write shop_orders *a=x id=Int32(1)"]
+        );
+        let none = steps(&[], flat()).unwrap();
+        assert_eq!(none, ["write shop_orders id=Int32(1) a=x"]);
+    }
+}

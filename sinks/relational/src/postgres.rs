@@ -170,13 +170,13 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Fault>>
 
 #[async_trait]
 impl dialect::Dialect for Dialect {
-    async fn connect(&mut self) -> Result<()> {
+    async fn connect(&mut self) -> Result<bool> {
         if self.session.as_ref().is_some_and(|session| !session.is_closed()) {
-            return Ok(());
+            return Ok(false);
         }
         self.disconnect();
         self.session = Some(database::connect(&self.settings).await?);
-        Ok(())
+        Ok(true)
     }
 
     fn disconnect(&mut self) {

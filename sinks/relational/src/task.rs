@@ -42,7 +42,9 @@ impl SinkTask for Task {
             Err(error) if error.kind() == Kind::Retriable => {
                 tracing::warn!(%error, "the target does not answer yet");
             }
-            result => result?,
+            result => {
+                result?;
+            }
         }
         self.0 = Some(Running {
             dialect,
@@ -107,7 +109,9 @@ impl Running {
         if batch.is_empty() {
             return Ok(());
         }
-        self.dialect.connect().await?;
+        if self.dialect.connect().await? {
+            self.ready.clear();
+        }
         let failure = match self.write(batch, false).await? {
             Ok(()) => return Ok(()),
             Err(failure) => failure,
