@@ -56,7 +56,8 @@ pub fn main() -> ExitCode {
     let default = if matches!(cli.command, Command::Worker(_)) {
         "info"
     } else {
-        "warn"
+        // What Kafka's library says of brokers, the commands say in a sentence.
+        "warn,librdkafka=off"
     };
     let done = log::init(cli.log.as_deref(), default).and_then(|loggers| {
         let runtime = tokio::runtime::Builder::new_multi_thread()

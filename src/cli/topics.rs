@@ -4,12 +4,15 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, Subcommand};
 use serde_json::json;
 use tapline_api::config::Config;
 use tapline_api::topic_log::TopicLog;
 use tapline_api::{Error, Result};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::record::{Style, render};
 use super::{connector_file, print, print_json, table};
@@ -20,6 +23,7 @@ use crate::kafka::log::Logs;
 use crate::kafka::producer::Producer;
 
 const NAME: &str = "tapline-topics";
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// `tapline topics …`
 #[derive(Debug, ClapArgs)]
@@ -76,6 +80,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
         Some(file) => connector_file::properties(file)?,
         None => Config::new(),
     };
+    reachable(&args.bootstrap_server).await?;
     let clients = Clients::new(&options, args.bootstrap_server);
     let admin = Admin::new(clients.admin(NAME, &Config::new()));
     match args.command {
@@ -114,6 +119,23 @@ pub(super) async fn run(args: Args) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether anybody listens at one of the addresses: Kafka's library would wait for that rather than say so.
+async fn reachable(servers: &str) -> Result<()> {
+    let mut why = String::new();
+    for server in servers.split(',').map(str::trim) {
+        match timeout(CONNECT, TcpStream::connect(server)).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => why = error.to_string(),
+            Err(_) => why = "timed out".to_owned(),
+        }
+    }
+    Err(
+        Error::retriable(format!("no Kafka answers at {servers}: {why}")).hint(
+            "say where it is with --bootstrap-server; the embedded broker's address is in the worker's log",
+        ),
+    )
 }
 
 fn unknown(topic: &str) -> Error {
