@@ -114,7 +114,7 @@ impl Standalone {
                 let known = admin.group_offsets(&group).await?.into_iter();
                 let offsets: Vec<_> = known.map(|(key, _)| (key, None)).collect();
                 let config = self.resolve(&self.connector(name)?.config)?;
-                let all = sink.alter_offsets(&config, &offsets).await.map_err(refused)?;
+                let all = sink.alter_offsets(&config, &offsets).await?;
                 admin
                     .delete_group(&group)
                     .await
@@ -132,7 +132,7 @@ impl Standalone {
         offsets: Vec<(Partition, Option<Offset>)>,
     ) -> Result<bool> {
         let config = self.resolve(&self.connector(name)?.config)?;
-        let all = source.alter_offsets(&config, &offsets).map_err(refused)?;
+        let all = source.alter_offsets(&config, &offsets)?;
         if !offsets.is_empty() {
             self.worker
                 .offsets
@@ -149,7 +149,7 @@ impl Standalone {
         offsets: &[(TopicPartition, Option<i64>)],
     ) -> Result<bool> {
         let config = self.resolve(&self.connector(name)?.config)?;
-        let all = sink.alter_offsets(&config, offsets).await.map_err(refused)?;
+        let all = sink.alter_offsets(&config, offsets).await?;
         let group = self.group(name)?;
         let admin = self.admin(name);
         let set: Vec<_> = offsets
@@ -197,11 +197,6 @@ impl Standalone {
              specified connector by issuing a 'PUT' request to the '/connectors/{name}/stop' endpoint"
         )))
     }
-}
-
-/// As Kafka Connect answers when a connector refuses positions.
-fn refused(error: tapline_api::Error) -> Error {
-    Error::Internal(error.to_string())
 }
 
 fn busy(name: &str, error: &tapline_api::Error) -> Error {

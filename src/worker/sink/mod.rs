@@ -284,6 +284,9 @@ impl Loop<'_> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut target = self.context.target.clone();
         loop {
+            if self.context.cancel.is_cancelled() {
+                return Ok(());
+            }
             if let Some(batch) = self.waiting.pop_front() {
                 self.put(batch, retries).await?;
                 continue;
@@ -315,16 +318,18 @@ impl Loop<'_> {
                     }
                     event = self.events.recv() => match event {
                         Some(event) => event,
-                        None => return self.thread_ended().await,
+                        None => return Err(Error::fatal("the consuming thread ended")),
                     },
+                    // Behind its events: the consumer's own context keeps the channel open.
+                    ended = ended(&mut self.thread) => {
+                        self.thread = None;
+                        return ended.and(Err(Error::fatal("the consuming thread ended")));
+                    }
                 },
             };
             self.hear(event).await?;
             if self.flushed.elapsed() > FLUSH && self.accepted != self.durable {
                 self.flush_or_wait(retries).await?;
-            }
-            if self.context.cancel.is_cancelled() {
-                return Ok(());
             }
             if target.has_changed().unwrap_or(true) {
                 self.turn(*target.borrow_and_update());
@@ -332,19 +337,6 @@ impl Loop<'_> {
             if ticks.period() < self.figures.since_commit() {
                 self.commit_or_later().await;
             }
-        }
-    }
-
-    async fn thread_ended(&mut self) -> Result<()> {
-        match self.thread.take() {
-            Some(mut thread) => thread.ended().await.and_then(|()| {
-                if self.context.cancel.is_cancelled() {
-                    Ok(())
-                } else {
-                    Err(Error::fatal("the consuming thread ended"))
-                }
-            }),
-            None => Ok(()),
         }
     }
 
@@ -624,6 +616,13 @@ impl Loop<'_> {
         committed?;
         self.committed.extend(news);
         Ok(())
+    }
+}
+
+async fn ended(thread: &mut Option<Thread<()>>) -> Result<()> {
+    match thread {
+        Some(thread) => thread.ended().await,
+        None => std::future::pending().await,
     }
 }
 
