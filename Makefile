@@ -6,7 +6,7 @@ CARGO ?= cargo
 SETUP := integration/servers/setup.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test soak lint bench
+.PHONY: help demo build test docs soak lint bench
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -23,6 +23,9 @@ build: ## the binary: target/release/tapline
 test: ## what must hold at every change: unit, property and integration tests, on real servers
 	@$(SETUP) test
 	$(CARGO) test --release --workspace --no-fail-fast
+
+docs: build ## docs/reference, from the plugins' declarations
+	target/release/tapline plugins --markdown docs/reference
 
 soak: ## the long tests: 40 kills during 400,000 changes with either broker; SEED=n repeats one
 	@$(SETUP) test

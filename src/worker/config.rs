@@ -20,23 +20,12 @@ pub static CONFIG: ConfigDef = ConfigDef::new(&[
     .importance(Importance::High),
     ConfigKey::new(
         "broker.listeners",
-        Kind::List,
-        "Where the embedded broker listens, `PLAINTEXT://host:port`.",
-    )
-    .default("PLAINTEXT://127.0.0.1:9092")
-    .importance(Importance::Medium),
-    ConfigKey::new(
-        "broker.advertised.listeners",
-        Kind::List,
-        "The addresses by which clients reach the embedded broker; `broker.listeners` by default.",
-    ),
-    ConfigKey::new(
-        "broker.listeners",
         Kind::String,
         "Where the embedded broker listens, `PLAINTEXT://address:port`; port 0 takes a free one. Not an option of \
          Kafka Connect.",
     )
-    .default("PLAINTEXT://127.0.0.1:9092"),
+    .default("PLAINTEXT://127.0.0.1:9092")
+    .importance(Importance::Medium),
     ConfigKey::new(
         "client.dns.lookup",
         Kind::String,
