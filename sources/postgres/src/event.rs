@@ -19,6 +19,10 @@ use crate::table::{Plan, Row};
 /// What a record costs beside the bytes of its values: its own size, five slices, reference counts.
 const RECORD_OVERHEAD: usize = 1400;
 
+/// Values that are not slices of what the server sent are slices of arenas of this size. Bytes remembers the first
+/// capacity, up to this much: without one, each value would get a buffer of its own.
+const ARENA: usize = 64 * 1024;
+
 /// Where and when a change happened.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
@@ -73,7 +77,7 @@ impl Events {
             tombstones: options.tombstones,
             skip_unchanged: options.skip_unchanged,
             skipped: options.skipped,
-            arena: BytesMut::new(),
+            arena: BytesMut::with_capacity(ARENA),
             records: Vec::new(),
             bytes: 0,
         }
