@@ -179,19 +179,22 @@ fn row(name: &str, both: &Json) -> Vec<String> {
 
 async fn status(client: &Client, name: &str) -> Result<ExitCode> {
     let status = client.get(&connector(name, "/status")).await?;
+    let whole = status.get("connector");
+    let tasks = status.get("tasks").and_then(Json::as_array);
+    let tasks = tasks.map_or(&[][..], Vec::as_slice);
     if client.json {
         print_json(&status)?;
     } else {
-        let mut rows = vec![state("connector", &status["connector"])];
-        for task in status["tasks"].as_array().into_iter().flatten() {
+        let mut rows: Vec<_> = whole.iter().map(|one| state("connector", one)).collect();
+        for task in tasks {
             rows.push(state(&format!("task {}", task["id"]), task));
         }
         print(&table::render(&["", "STATE", "WORKER", "TRACE"], &rows))?;
     }
-    let tasks = status["tasks"].as_array().into_iter().flatten();
     let failed = tasks
-        .chain([&status["connector"]])
-        .any(|one| one["state"].as_str() == Some("FAILED"));
+        .iter()
+        .chain(whole)
+        .any(|one| one.get("state").and_then(Json::as_str) == Some("FAILED"));
     Ok(if failed {
         ExitCode::FAILURE
     } else {

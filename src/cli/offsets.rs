@@ -55,7 +55,8 @@ pub(super) async fn run(Args { client, command }: Args) -> Result<ExitCode> {
             if client.json {
                 print_json(&offsets)?;
             } else {
-                let offsets = offsets["offsets"].as_array().into_iter().flatten();
+                let offsets = offsets.get("offsets").and_then(Json::as_array);
+                let offsets = offsets.into_iter().flatten();
                 let rows: Vec<_> = offsets
                     .map(|one| vec![one["partition"].to_string(), one["offset"].to_string()])
                     .collect();
@@ -88,7 +89,10 @@ pub(super) async fn run(Args { client, command }: Args) -> Result<ExitCode> {
     if client.json {
         print_json(&answer)?;
     } else {
-        print(&format!("{}\n", answer["message"].as_str().unwrap_or_default()))?;
+        print(&format!(
+            "{}\n",
+            answer.get("message").and_then(Json::as_str).unwrap_or_default()
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

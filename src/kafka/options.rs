@@ -194,6 +194,9 @@ fn assignors(classes: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    /// A Java name, its value, and what librdkafka is to be told.
+    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
     fn settings(options: &[(&str, &str)], role: Role) -> Vec<(String, String)> {
         translate(&options.iter().copied().collect(), role).settings
     }
@@ -207,7 +210,7 @@ mod tests {
 
     #[test]
     fn java_names_and_units_become_those_of_librdkafka() {
-        let cases: &[(&str, &str, &[(&str, &str)])] = &[
+        let cases: &[Case] = &[
             (
                 "buffer.memory",
                 "33554432",
@@ -263,7 +266,7 @@ mod tests {
 
     #[test]
     fn consumer_options_are_translated_too() {
-        let cases: &[(&str, &str, &[(&str, &str)])] = &[
+        let cases: &[Case] = &[
             ("auto.offset.reset", "none", &[("auto.offset.reset", "error")]),
             ("fetch.max.wait.ms", "100", &[("fetch.wait.max.ms", "100")]),
             ("request.timeout.ms", "40000", &[("socket.timeout.ms", "40000")]),

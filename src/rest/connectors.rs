@@ -53,7 +53,7 @@ pub(super) async fn read(State(app): State<App>, Names(name): Names<String>) -> 
 pub(super) async fn config(State(app): State<App>, Names(name): Names<String>) -> Answer {
     // The info serializes a configuration; so the two can't differ.
     let info = json!(app.herder.connector_info(&name).await?);
-    ok(&info["config"])
+    ok(&info.get("config"))
 }
 
 pub(super) async fn status(State(app): State<App>, Names(name): Names<String>) -> Answer {

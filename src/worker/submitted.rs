@@ -140,7 +140,8 @@ mod tests {
                 let offsets = submitted.take();
                 let settled = flags.iter().take_while(|flag| flag.get()).count();
                 for (partition, position) in positions(&offsets) {
-                    let (partition, position) = (partition as usize, position as usize);
+                    let partition = usize::try_from(partition).unwrap();
+                    let position = usize::try_from(position).unwrap();
                     prop_assert!(position < settled);
                     prop_assert!(stored[partition] < Some(position));
                     prop_assert_eq!(partitions[..settled].iter().rposition(|p| *p as usize == partition), Some(position));
