@@ -42,6 +42,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(600);
 const CATALOG_TIMEOUT: Duration = Duration::from_secs(60);
 /// Statements that are kept prepared.
 const MAX_STATEMENTS: usize = 1000;
+/// Buffers that are kept for the next batch, and how big they may have become: one huge batch must not stay in memory.
+const MAX_SPARE: usize = 256;
+const MAX_SPARE_BYTES: usize = 256 << 10;
 
 /// See the module's documentation.
 pub(crate) struct Dialect {
@@ -152,11 +155,14 @@ impl Dialect {
             Ok(pipeline::run(session, &requests).await)
         });
         let result = result.await.map_err(|fault| (None, fault))?;
-        for request in requests {
-            if let Request::Execute(_, arrays) = request {
-                self.spare.extend(arrays.into_iter().map(|array| array.elements));
-            }
-        }
+        let arrays = requests.into_iter().flat_map(|request| match request {
+            Request::Execute(_, arrays) => arrays,
+            Request::Simple(_) => Vec::new(),
+        });
+        let buffers = arrays.map(|array| array.elements);
+        self.spare
+            .extend(buffers.filter(|buffer| buffer.capacity() <= MAX_SPARE_BYTES));
+        self.spare.truncate(MAX_SPARE);
         result.map_err(|(at, error)| (at.and_then(|at| steps.get(at).copied()), error.into()))
     }
 }
