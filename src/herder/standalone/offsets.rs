@@ -1,8 +1,10 @@
 //! Reading, changing and forgetting positions (KIP-875).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
+use tapline_api::Kind;
 use tapline_api::connector::AnyConnector;
 use tapline_api::offset::{CommittedOffsets, Offset, Partition};
 use tapline_api::record::TopicPartition;
@@ -12,6 +14,7 @@ use tapline_api::source::SourceConnector;
 use super::Standalone;
 use crate::herder::{ConnectorOffset, Error, Result, TargetState};
 use crate::plugins;
+use crate::worker::backoff::Backoff;
 use crate::worker::sink;
 
 const TOPIC: &str = "kafka_topic";
@@ -115,8 +118,7 @@ impl Standalone {
                 let offsets: Vec<_> = known.map(|(key, _)| (key, None)).collect();
                 let config = self.resolve(&self.connector(name)?.config)?;
                 let all = sink.alter_offsets(&config, &offsets).await?;
-                admin
-                    .delete_group(&group)
+                patiently(|| admin.delete_group(&group))
                     .await
                     .map_err(|error| busy(name, &error))?;
                 all
@@ -161,14 +163,12 @@ impl Standalone {
             let mut kept = admin.group_offsets(&group).await?;
             kept.retain(|(key, _)| !offsets.iter().any(|(altered, _)| altered == key));
             kept.extend(set);
-            admin
-                .delete_group(&group)
+            patiently(|| admin.delete_group(&group))
                 .await
                 .map_err(|error| busy(name, &error))?;
             admin.set_group_offsets(&group, &kept).await?;
         } else {
-            admin
-                .set_group_offsets(&group, &set)
+            patiently(|| admin.set_group_offsets(&group, &set))
                 .await
                 .map_err(|error| busy(name, &error))?;
         }
@@ -196,6 +196,22 @@ impl Standalone {
             "Connectors must be in the STOPPED state before their offsets can be modified. This can be done for the \
              specified connector by issuing a 'PUT' request to the '/connectors/{name}/stop' endpoint"
         )))
+    }
+}
+
+/// Tries for some seconds: the group's coordinator may not have heard yet that the last member left.
+async fn patiently<F>(mut attempt: impl FnMut() -> F) -> tapline_api::Result<()>
+where
+    F: Future<Output = tapline_api::Result<()>>,
+{
+    let mut backoff = Backoff::new(Duration::from_secs(1));
+    loop {
+        match attempt().await {
+            Err(error) if error.kind() == Kind::Retriable && backoff.attempts() < 10 => {
+                tokio::time::sleep(backoff.wait()).await;
+            }
+            done => return done,
+        }
     }
 }
 
