@@ -1,6 +1,7 @@
 //! One idea per file.
 
 mod binary;
+mod broker_clients;
 mod kills;
 mod postgres_source;
 mod postgres_to_postgres;
