@@ -2,6 +2,7 @@
 
 mod connection;
 mod frame;
+mod shape;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

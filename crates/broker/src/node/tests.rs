@@ -90,7 +90,7 @@ fn produce(topic: &'static str, records: Vec<u8>) -> ProduceRequest {
 }
 
 /// A request of every API about a topic `t`, as a client of this version would send it.
-fn request(key: ApiKey, version: i16, id: uuid::Uuid) -> RequestKind {
+pub(crate) fn request(key: ApiKey, version: i16, id: uuid::Uuid) -> RequestKind {
     match key {
         ApiKey::Produce => {
             let mut request = produce("t", one(b"v"));

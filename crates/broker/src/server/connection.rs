@@ -24,6 +24,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::frame::{self, Next};
+use super::shape;
 use crate::log::Slice;
 use crate::node::{Answer, Client, Node, Pending, api_versions, supported, text};
 
@@ -211,6 +212,8 @@ impl Connection {
                 "API {request_api_key} version {version} is not supported"
             )));
         };
+        let impossible = |_| invalid(format!("{key:?} version {version} with an impossible length"));
+        shape::check(key, version, &frame).map_err(impossible)?;
         let request =
             RequestKind::decode(key, &mut frame, version).map_err(|error| invalid(format!("{error:#}")))?;
         drop(frame);
