@@ -6,7 +6,7 @@
 //!
 //! Two of our defaults differ. Producers are idempotent, which keeps order and drops repeats with five requests in
 //! flight, where Connect has one; a configuration that rules it out (`acks=1`) turns it off. And buffers are small:
-//! what a queue holds is memory. A producer's holds what may be in flight and no more ([`bound_queue`]).
+//! what a queue holds is memory. A producer's holds what may be in flight and no more (`bound_queue`).
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};

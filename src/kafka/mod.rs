@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`options`], [`jaas`] | Java's option names in librdkafka's words (pure) |
+//! | [`options`], `jaas` | Java's option names in librdkafka's words (pure) |
 //! | [`clients`] | which settings each client gets |
 //! | [`producer`] | records out, acknowledged by batch |
 //! | [`consumer`] | records in, by batch, as a member of a group |
