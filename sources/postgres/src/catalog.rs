@@ -49,6 +49,8 @@ pub(crate) struct Server {
     pub(crate) wal_level: String,
     pub(crate) standby: bool,
     pub(crate) may_log_in_and_replicate: bool,
+    /// `wal_sender_timeout`: how long the server waits for a word of ours; zero for ever.
+    pub(crate) sender_timeout: Duration,
 }
 
 /// The control session's own settings: expressions of defaults are printed by them.
@@ -110,13 +112,19 @@ impl Catalog {
                    (SELECT r.rolcanlogin AND (r.rolreplication OR r.rolsuper OR EXISTS (\
                       SELECT FROM pg_auth_members m JOIN pg_roles b ON m.roleid = b.oid WHERE m.member = r.oid AND \
                       b.rolname IN ('rds_superuser', 'rdsadmin', 'rdsrepladmin', 'rds_replication'))) \
-                    FROM pg_roles r WHERE r.rolname = current_user)";
+                    FROM pg_roles r WHERE r.rolname = current_user), \
+                   (SELECT setting::int8 FROM pg_settings WHERE name = 'wal_sender_timeout')";
         let row = one(self.rows(sql, &[]).await?)?;
         Ok(Server {
             version: u32::try_from(cell::<i32>(&row, 0)?).unwrap_or(0),
             wal_level: cell(&row, 1)?,
             standby: cell(&row, 2)?,
             may_log_in_and_replicate: cell::<Option<bool>>(&row, 3)?.unwrap_or(false),
+            sender_timeout: Duration::from_millis(
+                cell::<Option<i64>>(&row, 4)?
+                    .and_then(|ms| u64::try_from(ms).ok())
+                    .unwrap_or(0),
+            ),
         })
     }
 

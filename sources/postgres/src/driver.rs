@@ -83,6 +83,7 @@ impl Driver {
             heartbeat,
             position,
             end,
+            prepared.server.sender_timeout,
         );
         stream.run(connection, &cancel).await
     }

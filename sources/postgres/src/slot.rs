@@ -419,6 +419,7 @@ mod tests {
             wal_level: "logical".into(),
             standby: false,
             may_log_in_and_replicate: true,
+            sender_timeout: Duration::ZERO,
         };
         let wanted = Wanted::Lasting { snapshot: true };
         assert_eq!(

@@ -55,6 +55,8 @@ pub(crate) struct Stream<'a> {
     pub(crate) heartbeat: Option<Heartbeat>,
     decoder: Decoder,
     received: Lsn,
+    /// `status.update.interval.ms`, or less where the server would give us up sooner.
+    status_interval: Duration,
 }
 
 /// What is known between messages.
@@ -87,8 +89,15 @@ impl<'a> Stream<'a> {
         heartbeat: Option<Heartbeat>,
         position: Position,
         end: Lsn,
+        sender_timeout: Duration,
     ) -> Self {
         let expected = position.within_transaction();
+        let patience = if sender_timeout.is_zero() {
+            Duration::MAX
+        } else {
+            sender_timeout / 3
+        };
+        let status_interval = options.status_interval.min(patience);
         let origin = Origin {
             at: Clock::from_micros(position.ts_usec.unwrap_or(0)),
             lsn: Lsn::NONE,
@@ -116,6 +125,7 @@ impl<'a> Stream<'a> {
             heartbeat,
             decoder,
             received: Lsn::NONE,
+            status_interval,
         }
     }
 
@@ -152,10 +162,15 @@ impl<'a> Stream<'a> {
                 }
             }
             let now = Instant::now();
+            let reading = block.is_empty();
+            if !reading {
+                // While we don't listen, silence says nothing.
+                heard = now;
+            }
             self.beat(now).await;
             let has_records = !self.events.records.is_empty();
             let has_output = has_records || (self.decoder.moved && now >= idle_due);
-            let wake = self.next_wake(status_due, idle_due);
+            let wake = self.next_wake(status_due, (!has_output).then_some(idle_due));
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Ok(()),
@@ -171,7 +186,7 @@ impl<'a> Stream<'a> {
                         // Asked to answer, the server tells where it stands even when nothing happens, and shows that it
                         // lives.
                         self.confirm(connection, true).await?;
-                        status_due = Instant::now() + self.options.status_interval;
+                        status_due = Instant::now() + self.status_interval;
                         if heard.elapsed() > silence {
                             return Err(pg::Error::Timeout(format!(
                                 "the server has not been heard for {} s", heard.elapsed().as_secs()
@@ -185,7 +200,7 @@ impl<'a> Stream<'a> {
                     }
                     status_due = status_due.min(Instant::now() + CONFIRM);
                 }
-                read = gather(connection, ready_at), if block.is_empty() => {
+                read = gather(connection, ready_at), if reading => {
                     heard = Instant::now();
                     ready_at = if read? >= BACKLOG { heard + GATHER } else { heard };
                 }
@@ -193,9 +208,10 @@ impl<'a> Stream<'a> {
         }
     }
 
-    fn next_wake(&self, status: Instant, idle: Instant) -> Instant {
+    /// `idle` is when a position without a record is due, unless something waits for room already.
+    fn next_wake(&self, status: Instant, idle: Option<Instant>) -> Instant {
         let mut wake = status;
-        if self.decoder.moved {
+        if let Some(idle) = idle.filter(|_| self.decoder.moved) {
             wake = wake.min(idle);
         }
         if let Some(heartbeat) = &self.heartbeat {

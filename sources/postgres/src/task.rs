@@ -29,7 +29,8 @@ struct Running {
     batches: Batches,
     confirmed: watch::Sender<Lsn>,
     cancel: CancellationToken,
-    driver: JoinHandle<()>,
+    /// Until it has ended and been looked at.
+    driver: Option<JoinHandle<()>>,
 }
 
 /// How long a stop waits for the driver's goodbye.
@@ -61,7 +62,7 @@ impl SourceTask for Task {
             batches,
             confirmed,
             cancel,
-            driver,
+            driver: Some(driver),
         });
         Ok(())
     }
@@ -72,8 +73,19 @@ impl SourceTask for Task {
         };
         match running.batches.recv().await {
             Some(batch) => batch,
-            // All done (initial_only), or stopped: there will be nothing more.
-            None => std::future::pending().await,
+            None => {
+                if let Some(driver) = &mut running.driver {
+                    let ended = driver.await;
+                    running.driver = None;
+                    if ended.is_err() {
+                        return Err(Error::fatal(
+                            "the source's driver ended unexpectedly; the log has more",
+                        ));
+                    }
+                }
+                // All done (initial_only), or stopped: there will be nothing more.
+                std::future::pending().await
+            }
         }
     }
 
@@ -105,8 +117,10 @@ impl SourceTask for Task {
         };
         running.cancel.cancel();
         running.batches.close();
-        if tokio::time::timeout(GOODBYE, &mut running.driver).await.is_err() {
-            running.driver.abort();
+        if let Some(mut driver) = running.driver.take()
+            && tokio::time::timeout(GOODBYE, &mut driver).await.is_err()
+        {
+            driver.abort();
         }
         if running.options.slot_drop_on_stop {
             driver::drop_slot(&running.options).await;
