@@ -50,6 +50,9 @@ const PRODUCER: &[(&str, &str)] = &[
     ("queue.buffering.max.messages", "45000"),
 ];
 
+/// What is asked of a partition at once, at most; also Java's default.
+const FETCH: u64 = 1 << 20;
+
 /// What consumers get.
 const CONSUMER: &[(&str, &str)] = &[
     ("auto.offset.reset", "earliest"),
@@ -215,9 +218,15 @@ fn settle(config: &mut ClientConfig, role: Role, translated: &Translated) {
             bound_queue(config);
         }
         Role::Consumer => {
+            // librdkafka decompresses all of a partition's answer at once, and JSON with schemas is fifteen times its
+            // compressed size: more than a mebibyte asked for is memory without bound. A larger record comes all the
+            // same (KIP-74).
+            let partition = number(config, "max.partition.fetch.bytes")
+                .unwrap_or(FETCH)
+                .min(FETCH);
+            config.set("max.partition.fetch.bytes", partition.to_string());
             // A response holds what may be fetched at once, and its framing.
             let fetch = number(config, "fetch.max.bytes").unwrap_or(4 << 20);
-            let partition = number(config, "max.partition.fetch.bytes").unwrap_or(1 << 20);
             if !given("receive.message.max.bytes") {
                 let receive = fetch
                     .max(partition)
@@ -340,6 +349,23 @@ mod tests {
         // a record of 20 MB fits
         let large = [("max.request.size", "20000000"), ("batch.size", "1000")];
         assert!(queue(&large) > Some(20_000_000 / 1024));
+    }
+
+    #[test]
+    fn a_consumer_asks_a_partition_for_a_mebibyte_at_most() {
+        let fetch = |options: &[(&str, &str)]| {
+            let config = clients(&[]).consumer("c", "g", &options.iter().copied().collect());
+            config.get("max.partition.fetch.bytes").map(str::to_owned)
+        };
+        assert_eq!(fetch(&[]).as_deref(), Some("1048576"));
+        assert_eq!(
+            fetch(&[("max.partition.fetch.bytes", "10485760")]).as_deref(),
+            Some("1048576")
+        );
+        assert_eq!(
+            fetch(&[("max.partition.fetch.bytes", "1000")]).as_deref(),
+            Some("1000")
+        );
     }
 
     #[test]
