@@ -25,6 +25,7 @@ const CONNECTOR: &str = "connector-";
 const TASK: &str = "task-";
 const COMMIT: &str = "commit-";
 const TARGET_STATE: &str = "target-state-";
+const RESTART: &str = "restart-connector-";
 
 /// All connectors, in the order in which they were created.
 #[derive(Debug, Default)]
@@ -59,6 +60,13 @@ struct Properties {
 #[derive(Serialize, Deserialize)]
 struct Commit {
     tasks: usize,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Restart {
+    include_tasks: bool,
+    only_failed: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -215,6 +223,15 @@ pub(super) fn target(name: &str, target: Option<TargetState>) -> LogRecord {
     record(format!("{TARGET_STATE}{name}"), value)
 }
 
+/// A restart was asked for (KIP-745). It says nothing of what is wanted, so nothing is read from it at the start.
+pub(super) fn restart(name: &str, include_tasks: bool, only_failed: bool) -> LogRecord {
+    let value = json(&Restart {
+        include_tasks,
+        only_failed,
+    });
+    record(format!("{RESTART}{name}"), Some(value))
+}
+
 fn stored(config: &Config) -> Bytes {
     let properties = config
         .iter()
@@ -291,6 +308,14 @@ mod tests {
             state.connector("tour-stopped").unwrap().target,
             TargetState::Stopped
         );
+    }
+
+    #[test]
+    fn a_restart_is_written_as_kafka_connect_writes_it() {
+        let record = restart("tour-src", true, false);
+        assert_eq!(record.key.as_deref(), Some(&b"restart-connector-tour-src"[..]));
+        let value = record.value.unwrap();
+        assert_eq!(value, &br#"{"include-tasks":true,"only-failed":false}"#[..]);
     }
 
     #[test]

@@ -235,6 +235,7 @@ impl Herder {
         self.running()
             .await?
             .restart_connector(name, include_tasks, only_failed)
+            .await
     }
 
     /// Restarts a task.

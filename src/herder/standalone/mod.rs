@@ -172,7 +172,7 @@ impl Standalone {
             .collect())
     }
 
-    pub(super) fn restart_connector(
+    pub(super) async fn restart_connector(
         self: &Arc<Self>,
         name: &str,
         include_tasks: bool,
@@ -183,6 +183,11 @@ impl Standalone {
         if !include_tasks && !only_failed {
             self.follow(name, Restart::of_connector());
             return Ok(None);
+        }
+        {
+            let _change = self.change.lock().await;
+            self.write(vec![config_log::restart(name, include_tasks, only_failed)])
+                .await?;
         }
         let mut planned = self.status(name).map_err(|_| {
             Error::NotFound(format!(
