@@ -55,8 +55,7 @@ fn by_name(path: &str, recorded: &[&Value], actual: &[&Value], found: &mut Vec<S
             None => found.push(format!("{path}[{key}] is missing")),
         }
     }
-    let ours_alone = |key: &String| OURS_ALONE.iter().any(|(class, _)| key.starts_with(class));
-    for key in right.iter().filter(|key| !left.contains(key) && !ours_alone(key)) {
+    for key in right.iter().filter(|key| !left.contains(key)) {
         found.push(format!("{path}[{key}] is too much"));
     }
     let both = |of: &[String], other: &[String]| -> Vec<String> {
@@ -78,7 +77,7 @@ fn name(value: &Value) -> Option<String> {
     Some(format!("{class} {}", value.get("type")?.as_str()?))
 }
 
-/// A recorded list without the plugins that come later, and without a second version of the same plugin.
+/// A list without the plugins that come later or are ours alone, and without a second version of the same plugin.
 fn available(list: &[Value]) -> Vec<&Value> {
     let mut kept: Vec<&Value> = Vec::new();
     for value in list {
@@ -86,10 +85,11 @@ fn available(list: &[Value]) -> Vec<&Value> {
         let same = |other: &&Value| {
             other.get("class").unwrap_or(other) == class && other.get("type") == value.get("type")
         };
-        if class
-            .as_str()
-            .is_some_and(|class| DEFERRED_PLUGINS.contains(&class))
-        {
+        let of = |names: &[&str]| class.as_str().is_some_and(|class| names.contains(&class));
+        // what of a position is ours alone stands under a partition of its own
+        let ours =
+            OURS_ALONE.iter().any(|(name, _)| of(&[name])) || value.pointer("/partition/tapline").is_some();
+        if of(DEFERRED_PLUGINS) || ours {
             continue;
         }
         if class.is_string() && class.as_str().is_some_and(|c| c.contains('.')) {

@@ -169,4 +169,8 @@ pub const OTHERWISE_IN_TOPICS: &[(&str, &str)] = &[
         "status-topic-tour-lines:connector-tour-fail",
         "deleted here before it has read a record",
     ),
+    (
+        "task-tour-src-0",
+        "Java's connector fails to start on a null value, and makes no tasks of it",
+    ),
 ];
