@@ -87,9 +87,9 @@ const OTHERWISE: &[(u64, u16, &str, &str)] = &[
     ),
     (
         134,
-        500,
+        400,
         "lsn",
-        "Java takes any offset, and fails when the task starts; refused with 500, as other connectors refuse theirs",
+        "Java takes any offset, and fails when the task starts",
     ),
     (139, 200, "level", "the names of our own loggers"),
     (147, 200, "org.apache.kafka", "the names of our own loggers"),
