@@ -37,6 +37,8 @@ pub struct Plan {
     /// Row changes, at least; the load goes on until the kills are over.
     pub changes: u64,
     pub kills: u32,
+    /// How many of the kills fall into the initial snapshot.
+    pub during_snapshot: u32,
     /// Decides the load, the victims and the moments.
     pub seed: u64,
 }
@@ -111,7 +113,7 @@ pub fn run(plan: Plan) -> Outcome {
 
     // kills fall into the snapshot and into the streaming
     let load = Load::start(postgres.port(), random.next(), plan.changes);
-    let early = plan.kills / 3;
+    let early = plan.during_snapshot;
     let mut victims = Vec::new();
     let mut kill = |victims: &mut Vec<_>, worker: &mut Worker, pause| {
         thread::sleep(Duration::from_millis(random.between(0, pause)));

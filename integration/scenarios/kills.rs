@@ -11,6 +11,7 @@ fn three_kills_lose_nothing_with_apache_kafka() {
             broker: Broker::Kafka,
             changes: 30_000,
             kills: 3,
+            during_snapshot: 0,
             seed: Random::seed()
         })
     );
@@ -24,6 +25,7 @@ fn three_kills_lose_nothing_with_the_embedded_broker() {
             broker: Broker::Embedded,
             changes: 30_000,
             kills: 3,
+            during_snapshot: 0,
             seed: Random::seed()
         })
     );
