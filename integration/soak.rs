@@ -29,7 +29,7 @@ fn soak(broker: Broker) {
         broker,
         changes: 400_000,
         kills: 40,
-        during_snapshot: 0,
+        during_snapshot: 10,
         seed: Random::seed(),
     });
     println!("{outcome}");

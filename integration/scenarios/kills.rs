@@ -11,7 +11,7 @@ fn three_kills_lose_nothing_with_apache_kafka() {
             broker: Broker::Kafka,
             changes: 30_000,
             kills: 3,
-            during_snapshot: 0,
+            during_snapshot: 1,
             seed: Random::seed()
         })
     );
@@ -25,7 +25,7 @@ fn three_kills_lose_nothing_with_the_embedded_broker() {
             broker: Broker::Embedded,
             changes: 30_000,
             kills: 3,
-            during_snapshot: 0,
+            during_snapshot: 1,
             seed: Random::seed()
         })
     );

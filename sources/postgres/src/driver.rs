@@ -224,11 +224,49 @@ impl Driver {
             cancel,
         )
         .await?;
+        let again = wanted == Wanted::Temporary && self.options.snapshot_mode == SnapshotMode::Initial;
         let reading = async {
             let transaction = snapshot::open(&self.options, created.snapshot.as_deref()).await?;
+            if again {
+                self.catch_up(prepared, created.consistent, cancel).await?;
+            }
             self.read_tables(prepared, transaction, created.consistent).await
         };
         cancellable(cancel, reading).await
+    }
+
+    /// Streams what has happened since the slot was made, before a snapshot is begun again.
+    ///
+    /// A snapshot that was interrupted has told of rows that may be deleted since, and of keys that may have changed; the
+    /// new one, which sees the database at `until`, would never mention them. So the changes between the two go out
+    /// first: nothing is missing, and the positions of every key rise, from the first snapshot's through the changes' to
+    /// the second's.
+    async fn catch_up(
+        &mut self,
+        prepared: &mut Prepared,
+        until: Lsn,
+        cancel: &CancellationToken,
+    ) -> Result<()> {
+        let connection = self.replication().await?;
+        let connection = self
+            .start_replication(prepared, connection, Lsn::NONE, cancel)
+            .await?;
+        let Some(connection) = connection else {
+            return Ok(());
+        };
+        tracing::info!(%until, "a snapshot was interrupted: the changes since then go first");
+        let stream = Stream::new(
+            &self.options,
+            &mut prepared.catalog,
+            &mut prepared.events,
+            &mut self.output,
+            self.confirmed.clone(),
+            None,
+            Position::default(),
+            until,
+            prepared.server.sender_timeout,
+        );
+        stream.until(until).run(connection, cancel).await
     }
 
     /// `initial_only`: a snapshot without a slot, since nothing will be streamed.

@@ -42,6 +42,8 @@ const GATHER: Duration = Duration::from_millis(2);
 const IDLE_MARK: Duration = Duration::from_secs(1);
 /// Confirmed positions reach the server this often at most.
 const CONFIRM: Duration = Duration::from_millis(200);
+/// How often a stream that has an end asks the server whether it is reached.
+const ASK: Duration = Duration::from_millis(200);
 /// XLogData: tag, start, end, clock.
 const XLOG_HEADER: usize = 1 + 8 + 8 + 8;
 
@@ -57,6 +59,9 @@ pub(crate) struct Stream<'a> {
     received: Lsn,
     /// `status.update.interval.ms`, or less where the server would give us up sooner.
     status_interval: Duration,
+    /// Ends before the first transaction that commits here or later, and marks no position.
+    until: Option<Lsn>,
+    done: bool,
 }
 
 /// What is known between messages.
@@ -126,7 +131,17 @@ impl<'a> Stream<'a> {
             decoder,
             received: Lsn::NONE,
             status_interval,
+            until: None,
+            done: false,
         }
+    }
+
+    /// Only what was committed before `end`: what a snapshot that sees the database at `end` has seen. Its records carry
+    /// no position, since the snapshot is still to come.
+    pub(crate) fn until(mut self, end: Lsn) -> Self {
+        self.until = Some(end);
+        self.status_interval = self.status_interval.min(ASK);
+        self
     }
 
     /// Streams until cancelled. `connection` has been given `START_REPLICATION`.
@@ -149,7 +164,7 @@ impl<'a> Stream<'a> {
         let mut heard = Instant::now();
         let silence = Duration::from_secs(60).max(self.options.status_interval.saturating_mul(3));
         loop {
-            while !self.is_full() {
+            while !self.done && !self.is_full() {
                 let Some(frame) = block.next_frame() else {
                     match connection.take_block()? {
                         Some(next) => block = next,
@@ -161,23 +176,27 @@ impl<'a> Stream<'a> {
                     self.confirm(connection, false).await?;
                 }
             }
+            if self.done && self.events.records.is_empty() {
+                return Ok(());
+            }
             let now = Instant::now();
-            let reading = block.is_empty();
+            let reading = block.is_empty() && !self.done;
             if !reading {
                 // While we don't listen, silence says nothing.
                 heard = now;
             }
             self.beat(now).await;
             let has_records = !self.events.records.is_empty();
-            let has_output = has_records || (self.decoder.moved && now >= idle_due);
-            let wake = self.next_wake(status_due, (!has_output).then_some(idle_due));
+            let marks = self.until.is_none();
+            let has_output = has_records || (marks && self.decoder.moved && now >= idle_due);
+            let wake = self.next_wake(status_due, (marks && !has_output).then_some(idle_due));
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Ok(()),
                 permit = Output::room(&sender), if has_output => {
                     let Some(permit) = permit else { return Ok(()) };
                     let (records, bytes) = self.events.take();
-                    permit.send(Ok(self.output.batch(records, bytes, Some(&self.decoder.position))));
+                    permit.send(Ok(self.output.batch(records, bytes, marks.then_some(&self.decoder.position))));
                     self.decoder.moved = false;
                     idle_due = Instant::now() + IDLE_MARK;
                 }
@@ -270,7 +289,16 @@ impl<'a> Stream<'a> {
     async fn on_frame(&mut self, block: &Block, frame: Frame) -> Result<bool> {
         match frame.tag {
             b'd' => {}
-            b'E' => return Err(stream_error(copy_error(block.bytes(), &frame))),
+            b'E' => {
+                let error = copy_error(block.bytes(), &frame);
+                // A slot that is older than its publication can't tell what came between; nothing of ours did.
+                if self.until.is_some() && error.is("42704") {
+                    tracing::warn!(%error, "the changes before the snapshot can't be read");
+                    self.done = true;
+                    return Ok(false);
+                }
+                return Err(stream_error(error));
+            }
             b'c' | b'C' | b'Z' => {
                 return Err(Error::retriable(
                     "the server has ended the replication stream; it is being shut down",
@@ -299,7 +327,11 @@ impl<'a> Stream<'a> {
                 let size = body.end - start;
                 let message =
                     decode(bytes, start..body.end).map_err(|error| malformed(&error.to_string()))?;
-                if let Message::Relation(relation) = message {
+                if let Message::Begin { final_lsn, .. } = message
+                    && self.until.is_some_and(|end| final_lsn >= end)
+                {
+                    self.done = true;
+                } else if let Message::Relation(relation) = message {
                     self.on_relation(relation).await?;
                 } else {
                     self.decoder.on_message(self.events, block, message, lsn, size)?;
@@ -309,6 +341,9 @@ impl<'a> Stream<'a> {
             Some(b'k') => {
                 let end = Lsn(number(1)?);
                 self.received = self.received.max(end);
+                if self.until.is_some_and(|until| end >= until) && !self.decoder.in_transaction {
+                    self.done = true;
+                }
                 self.decoder.on_keepalive(end);
                 Ok(bytes.get(body.start + 17) == Some(&1))
             }
