@@ -256,7 +256,16 @@ impl Connection {
             match self.reply().await? {
                 Reply::CopyBoth if both => return Ok(()),
                 Reply::Message(Message::CopyOutResponse(_)) if !both => return Ok(()),
-                Reply::Message(Message::ErrorResponse(body)) => return Err(server_error(&body)),
+                Reply::Message(Message::ErrorResponse(body)) => {
+                    let error = server_error(&body);
+                    // The connection can be used again once the server says so; after a fatal error it is closed.
+                    while let Ok(message) = self.message().await {
+                        if matches!(message, Message::ReadyForQuery(_)) {
+                            break;
+                        }
+                    }
+                    return Err(error);
+                }
                 Reply::Message(Message::NoticeResponse(_) | Message::ParameterStatus(_)) => {}
                 _ => return Err(self.unexpected("COPY")),
             }
