@@ -158,18 +158,6 @@ pub const OTHERWISE_IN_TOPICS: &[(&str, &str)] = &[
         "the recorded task failed for want of decoderbufs, where ours uses pgoutput",
     ),
     (
-        "restart-connector-tour-src",
-        "a request to restart is written for other workers to read",
-    ),
-    (
-        "restart-connector-tour-fail",
-        "a request to restart is written for other workers to read",
-    ),
-    (
-        "status-topic-tour-lines:connector-tour-fail",
-        "deleted here before it has read a record",
-    ),
-    (
         "task-tour-src-0",
         "Java's connector fails to start on a null value, and makes no tasks of it",
     ),
