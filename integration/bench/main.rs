@@ -19,6 +19,7 @@
     reason = "test code stops at the first surprise; its settings are the environment's; figures are rounded"
 )]
 
+mod fill;
 mod load;
 mod measure;
 mod peer;
@@ -77,7 +78,11 @@ impl Bench {
     }
 
     fn kafka(&self) -> &Kafka {
-        self.kafka.get_or_init(|| Kafka::start(&[]))
+        self.kafka.get_or_init(|| {
+            let kafka = Kafka::start(&[]);
+            fill::warm_up(&kafka);
+            kafka
+        })
     }
 
     fn peer(&self) -> &Peer {

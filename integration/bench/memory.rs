@@ -2,15 +2,13 @@
 //! of its size and at its size.
 
 use crate::Bench;
+use crate::fill::produce;
 use crate::load::{DATABASE, copy_table, drop_slot, load};
-use crate::measure::{Meter, TopicEnd, bar};
+use crate::measure::{Meter, TopicEnd};
 use crate::rounds::Rounds;
 use crate::settings::Settings;
 use crate::subject::{self, Subject, TAPLINE};
-use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use serde_json::json;
-use std::time::Duration;
 use tapline_harness::{Worker, create_topic};
 
 const PARTS: [u64; 2] = [20, 1];
@@ -60,7 +58,7 @@ pub fn topic(bench: &Bench) {
         let records = crate::setting("GIGABYTES", 5) * 1_000_000_000 / RECORD / part;
         let mut worker = Worker::start(TAPLINE, &[], &[]);
         create_topic(&worker.bootstrap(), "big", 1, &[]);
-        produce(&worker.bootstrap(), "big", records, RECORD as usize);
+        produce(&worker.bootstrap(), "big", records, RECORD as usize, "none");
         let file = worker.dir().join("out.txt");
         let meter = Meter::of(bench, worker.process().pid());
         worker.put_connector(
@@ -82,26 +80,4 @@ pub fn topic(bench: &Bench) {
         rounds.add("tapline", "string", settings, run);
         rounds.report();
     }
-}
-
-fn produce(bootstrap: &str, topic: &str, records: u64, size: usize) {
-    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .set("linger.ms", "20")
-        .set("batch.size", "524288")
-        .set("queue.buffering.max.messages", "50000")
-        .create()
-        .expect("a producer");
-    let value = "x".repeat(size);
-    let bar = bar(records, "filling the topic");
-    for n in 0..records {
-        let mut record = BaseRecord::<(), str>::to(topic).payload(&value);
-        while let Err((_, refused)) = producer.send(record) {
-            record = refused;
-            bar.set_position(n);
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-    producer.flush(Duration::from_secs(60)).expect("flushed");
-    bar.finish_and_clear();
 }
