@@ -1,0 +1,1 @@
+//! The DDL parser: a statement in, the changes of tables out. Pure.
