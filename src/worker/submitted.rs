@@ -15,8 +15,16 @@ pub trait Settled {
 
 /// Batches in flight, and the positions behind them that may be stored.
 pub struct SubmittedRecords<D> {
-    queue: VecDeque<(D, Vec<OffsetMark>)>,
+    queue: VecDeque<Submitted<D>>,
     committable: Vec<(Partition, Option<Offset>)>,
+    /// Settled batches whose marks the source waits for.
+    awaited: usize,
+}
+
+struct Submitted<D> {
+    delivery: D,
+    marks: Vec<OffsetMark>,
+    flush: bool,
 }
 
 impl<D> Default for SubmittedRecords<D> {
@@ -24,15 +32,26 @@ impl<D> Default for SubmittedRecords<D> {
         Self {
             queue: VecDeque::new(),
             committable: Vec::new(),
+            awaited: 0,
         }
     }
 }
 
 impl<D: Settled> SubmittedRecords<D> {
-    /// A batch was handed to the producer.
-    pub fn submit(&mut self, delivery: D, marks: Vec<OffsetMark>) {
-        self.queue.push_back((delivery, marks));
+    /// A batch was handed to the producer; `flush` when the source waits for its marks.
+    pub fn submit(&mut self, delivery: D, marks: Vec<OffsetMark>, flush: bool) {
+        self.queue.push_back(Submitted {
+            delivery,
+            marks,
+            flush,
+        });
         self.advance();
+    }
+
+    /// How many batches that the source waits for have settled since the last call.
+    pub fn awaited(&mut self) -> usize {
+        self.advance();
+        std::mem::take(&mut self.awaited)
     }
 
     /// How many batches are not settled, or stand behind one that is not.
@@ -43,7 +62,7 @@ impl<D: Settled> SubmittedRecords<D> {
 
     /// Looks at every batch that is not settled, until one is an error.
     pub fn each<E>(&self, look: impl FnMut(&D) -> Result<(), E>) -> Result<(), E> {
-        self.queue.iter().map(|(delivery, _)| delivery).try_for_each(look)
+        self.queue.iter().map(|batch| &batch.delivery).try_for_each(look)
     }
 
     /// Takes the positions that may be stored, the newest per source partition.
@@ -52,8 +71,10 @@ impl<D: Settled> SubmittedRecords<D> {
         CommittedOffsets(std::mem::take(&mut self.committable))
     }
 
-    /// Gives back positions that could not be stored; newer ones that have come meanwhile win.
+    /// Gives back positions that could not be stored, which counts as a batch to be awaited; newer ones that have come
+    /// meanwhile win.
     pub fn give_back(&mut self, offsets: CommittedOffsets) {
+        self.awaited += 1;
         let newer = std::mem::replace(&mut self.committable, offsets.0);
         for (partition, offset) in newer {
             self.newest(partition, offset);
@@ -64,10 +85,11 @@ impl<D: Settled> SubmittedRecords<D> {
         while self
             .queue
             .front()
-            .is_some_and(|(delivery, _)| delivery.is_settled())
+            .is_some_and(|batch| batch.delivery.is_settled())
         {
-            if let Some((_, marks)) = self.queue.pop_front() {
-                for mark in marks {
+            if let Some(batch) = self.queue.pop_front() {
+                self.awaited += usize::from(batch.flush);
+                for mark in batch.marks {
                     self.newest(mark.partition, mark.offset);
                 }
             }
@@ -133,7 +155,7 @@ mod tests {
             let mut submitted = SubmittedRecords::default();
             let flags: Vec<_> = partitions.iter().map(|_| Rc::new(Cell::new(false))).collect();
             for (position, (partition, flag)) in partitions.iter().zip(&flags).enumerate() {
-                submitted.submit(flag.clone(), vec![mark(*partition, position)]);
+                submitted.submit(flag.clone(), vec![mark(*partition, position)], false);
             }
             let mut stored = [None; 3];
             let mut check = |submitted: &mut SubmittedRecords<Rc<Cell<bool>>>, fails: bool| {

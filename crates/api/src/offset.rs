@@ -61,6 +61,9 @@ pub struct SourceBatch {
     pub marks: Vec<OffsetMark>,
     /// Bytes held, as the source reckons them; what bounds the channels the batch crosses.
     pub bytes: usize,
+    /// The source waits for these marks: they are stored as soon as the batch is acknowledged, and not only at
+    /// `offset.flush.interval.ms`. For rare moments, such as the end of a snapshot's chunk.
+    pub flush: bool,
 }
 
 /// Offsets that are acknowledged in the offsets topic, the newest per partition.

@@ -65,6 +65,7 @@ impl Output {
             records,
             marks,
             bytes,
+            flush: false,
         }
     }
 

@@ -30,6 +30,10 @@ use super::status::{State, TargetState};
 use super::task::{Retries, TaskContext};
 use super::thread::{Thread, spawn};
 
+/// How often to look whether a batch whose marks the source waits for is acknowledged.
+const LOOK: Duration = Duration::from_millis(5);
+/// When to try again what could not be stored.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Bytes that wait between polling and converting.
 const CHANNEL_BYTES: usize = 4 << 20;
 
@@ -124,6 +128,8 @@ async fn pump(context: &TaskContext, task: &mut dyn SourceTask, retries: &mut Re
         failures,
         thread: Some(thread),
         ticks: ticks(context.worker.config.millis("offset.flush.interval.ms")),
+        awaited: 0,
+        look: Instant::now(),
         figures: Figures::new(context),
     };
     let polled = pump.poll(retries).await;
@@ -157,6 +163,9 @@ struct Pump<'a> {
     failures: Arc<Notify>,
     thread: Option<Thread<()>>,
     ticks: Interval,
+    /// Batches handed on whose marks the source waits for, and when to look for them.
+    awaited: usize,
+    look: Instant,
     figures: Figures,
 }
 
@@ -166,6 +175,7 @@ enum Event {
     Target,
     Failure,
     Flush,
+    Awaited,
     Ended(Result<()>),
     Sent,
     Batch(Result<SourceBatch>),
@@ -184,6 +194,7 @@ impl Pump<'_> {
                 () = self.failures.notified() => Event::Failure,
                 _ = self.ticks.tick() => Event::Flush,
                 ended = ended(&mut self.thread) => Event::Ended(ended),
+                () = tokio::time::sleep_until(self.look), if self.awaited > 0 => Event::Awaited,
                 () = send(self.sender.as_ref(), &mut waiting), if waiting.is_some() => Event::Sent,
                 batch = self.task.poll(), if running && waiting.is_none() => Event::Batch(batch),
             };
@@ -194,6 +205,10 @@ impl Pump<'_> {
                 Event::Flush => {
                     self.failed()?;
                     self.store().await?;
+                }
+                Event::Awaited => {
+                    self.look = Instant::now() + LOOK;
+                    self.store_awaited().await?;
                 }
                 Event::Ended(result) => {
                     self.thread = None;
@@ -207,6 +222,7 @@ impl Pump<'_> {
                     }
                     self.figures.polled(&batch);
                     if !batch.records.is_empty() || !batch.marks.is_empty() {
+                        self.awaited += usize::from(batch.flush);
                         waiting = Some(batch);
                     }
                 }
@@ -226,6 +242,20 @@ impl Pump<'_> {
     fn failed(&self) -> Result<()> {
         let submitted = self.submitted.lock().unwrap_or_else(PoisonError::into_inner);
         submitted.each(|delivery| delivery.judge())
+    }
+
+    /// Stores early where the source waits for it.
+    async fn store_awaited(&mut self) -> Result<()> {
+        let settled = self
+            .submitted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .awaited();
+        if settled == 0 {
+            return Ok(());
+        }
+        self.awaited = self.awaited.saturating_sub(settled);
+        self.store().await
     }
 
     /// Stores what may be stored, then tells the source.
@@ -257,6 +287,8 @@ impl Pump<'_> {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .give_back(offsets);
+            self.awaited += 1;
+            self.look = Instant::now() + AGAIN;
             return Ok(());
         }
         self.task.commit(&offsets).await

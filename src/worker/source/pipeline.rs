@@ -204,7 +204,7 @@ impl Pipeline {
         self.submitted
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .submit(handed, batch.marks);
+            .submit(handed, batch.marks, batch.flush);
         for buffer in [&mut self.key, &mut self.value] {
             if buffer.capacity() > BUFFER {
                 *buffer = BytesMut::new();
