@@ -13,8 +13,9 @@
 //! | [`convert`], [`transform`] | converters, transformations, predicates |
 //! | [`topic_log`] | a topic as a log: schema history, signals, notifications |
 //! | [`error`], [`metrics`], [`envelope`], [`pattern`] | kinds of failure, figures, Debezium's names, Java's regular expressions |
-//! | [`cache`] | what is derived from a schema, kept by its identity |
+//! | [`cache`], [`adjust`] | what is derived from a schema, kept by its identity; names that Avro can hold |
 
+pub mod adjust;
 pub mod cache;
 pub mod config;
 pub mod connector;

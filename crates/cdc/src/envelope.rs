@@ -5,6 +5,7 @@
 
 use std::sync::LazyLock;
 
+use tapline_api::adjust::Adjustment;
 use tapline_api::envelope::{AFTER, BEFORE, ENVELOPE_SUFFIX, OP, SOURCE, TRANSACTION, TS_MS, TS_NS, TS_US};
 use tapline_api::schema::SchemaBuilder;
 use tapline_api::{Schema, SchemaRef, Struct, Value};
@@ -85,9 +86,19 @@ pub fn source_schema(name: &'static str) -> SchemaBuilder {
 
 /// The schema of a table's envelopes; `prefix` is the table's topic.
 pub fn envelope_schema(prefix: &str, row: &SchemaRef, source: &SchemaRef) -> SchemaRef {
+    adjusted_envelope_schema(prefix, Adjustment::None, row, source)
+}
+
+/// The same under a name fitted as `schema.name.adjustment.mode` says.
+pub fn adjusted_envelope_schema(
+    prefix: &str,
+    names: Adjustment,
+    row: &SchemaRef,
+    source: &SchemaRef,
+) -> SchemaRef {
     let int64 = Schema::int64().optional().build();
     Schema::structure()
-        .name(format!("{prefix}{ENVELOPE_SUFFIX}"))
+        .name(names.adjust(format!("{prefix}{ENVELOPE_SUFFIX}")))
         .version(2)
         .field(BEFORE, row.clone())
         .field(AFTER, row.clone())
@@ -110,11 +121,25 @@ pub fn envelope(
     op: &'static str,
     at: Instant,
 ) -> Value {
+    envelope_in(schema, before, after, source, Value::Null, op, at)
+}
+
+/// An envelope of `schema` with a `transaction` block, or null.
+#[inline]
+pub fn envelope_in(
+    schema: &SchemaRef,
+    before: Value,
+    after: Value,
+    source: Value,
+    transaction: Value,
+    op: &'static str,
+    at: Instant,
+) -> Value {
     let values = vec![
         before,
         after,
         source,
-        Value::Null,
+        transaction,
         Value::from(op),
         Value::Int64(at.millis()),
         Value::Int64(at.micros()),

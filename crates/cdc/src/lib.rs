@@ -1,4 +1,5 @@
-//! What every change source shares: envelope, topic naming, filters, headers, heartbeat.
+//! What every change source shares: envelope, topic naming, filters, column mappers, transaction metadata, headers,
+//! heartbeat.
 //!
 //! A source decodes its database's log; what a change looks like in a topic is decided here, once, so that Postgres and
 //! MySQL can't drift apart. Nothing here does I/O or reads a clock: times and ids come in as arguments.
@@ -10,4 +11,7 @@ pub mod headers;
 pub mod heartbeat;
 pub mod intern;
 pub mod java;
+pub mod mapper;
 pub mod naming;
+pub mod options;
+pub mod transaction;

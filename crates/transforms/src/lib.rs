@@ -4,7 +4,6 @@
 //! stands for null) is worked out once per schema identity; what a topic's name means once per topic. So per record there
 //! is no look-up by a field's name and no regular expression.
 
-mod adjust;
 pub mod cast;
 mod chain;
 mod debezium;

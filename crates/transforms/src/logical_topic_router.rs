@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use bytestring::ByteString;
+use tapline_api::adjust::Adjustment;
 use tapline_api::cache::Cache;
 use tapline_api::config::{Config, ConfigDef, ConfigKey, ConfigValue, Kind, Validator, Width};
 use tapline_api::connector::TransformPlugin;
@@ -16,7 +17,6 @@ use tapline_api::record::Origin;
 use tapline_api::transform::Transformation;
 use tapline_api::{DEBEZIUM_VERSION, Error, Record, Result, Schema, SchemaRef, Struct, Value};
 
-use crate::adjust::Adjustment;
 use crate::debezium::{is_envelope, titled};
 use crate::part::{Defaults, require_struct};
 use crate::topics::ByTopic;

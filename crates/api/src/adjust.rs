@@ -1,9 +1,11 @@
-//! `schema.name.adjustment.mode`: schema names that Avro can hold (Debezium's `SchemaNameAdjuster`).
+//! `schema.name.adjustment.mode` and `field.name.adjustment.mode`: names that Avro can hold (Debezium's
+//! `SchemaNameAdjuster`).
 
 /// How names are adjusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Adjustment {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Adjustment {
     /// Not at all.
+    #[default]
     None,
     /// What Avro does not allow becomes an underscore.
     Avro,
@@ -12,7 +14,8 @@ pub(crate) enum Adjustment {
 }
 
 impl Adjustment {
-    pub(crate) fn named(name: &str) -> Option<Self> {
+    /// The mode of this name, in any case.
+    pub fn named(name: &str) -> Option<Self> {
         Some(match name.trim().to_ascii_lowercase().as_str() {
             "none" => Self::None,
             "avro" => Self::Avro,
@@ -21,7 +24,17 @@ impl Adjustment {
         })
     }
 
-    pub(crate) fn adjust(self, name: String) -> String {
+    /// A schema's full name: dots part its namespaces.
+    pub fn adjust(self, name: String) -> String {
+        self.fit(name, true)
+    }
+
+    /// A field's name: dots are not allowed.
+    pub fn adjust_field(self, name: &str) -> String {
+        self.fit(name.to_owned(), false)
+    }
+
+    fn fit(self, name: String, dots: bool) -> String {
         if self == Self::None {
             return name;
         }
@@ -30,7 +43,7 @@ impl Adjustment {
         for (index, unit) in name.encode_utf16().enumerate() {
             let c = char::from_u32(u32::from(unit)).unwrap_or(char::REPLACEMENT_CHARACTER);
             let first = c.is_ascii_alphabetic() || (c == '_' && self == Self::Avro);
-            if first || (index > 0 && (c == '.' || c.is_ascii_digit())) {
+            if first || (index > 0 && ((c == '.' && dots) || c.is_ascii_digit())) {
                 out.push(c);
             } else if self == Self::Avro {
                 out.push('_');
@@ -67,5 +80,12 @@ mod tests {
             assert_eq!(mode.adjust(name.to_owned()), adjusted);
         }
         assert_eq!(Adjustment::named("AVRO"), Some(Adjustment::Avro));
+    }
+
+    #[test]
+    fn a_field_has_no_dots() {
+        assert_eq!(Adjustment::Avro.adjust_field("a.b"), "a_b");
+        assert_eq!(Adjustment::AvroUnicode.adjust_field("a.b"), "a_u002eb");
+        assert_eq!(Adjustment::None.adjust_field("a.b"), "a.b");
     }
 }
