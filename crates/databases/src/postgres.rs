@@ -10,7 +10,8 @@ mod settings;
 mod tls;
 mod url;
 
-pub use dial::{Attempt, Stream, attempts, dial, worth_next_attempt};
+pub use crate::net::Stream;
+pub use dial::{Attempt, attempts, dial, worth_next_attempt};
 pub use error::{Error, ServerError, SqlState};
 pub use quote::{identifier, literal, qualified};
 pub use session::{Session, connect};

@@ -4,17 +4,15 @@
 //! message. So whoever logs in walks through [`attempts`], and asks [`worth_next_attempt`] after a failure.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use super::{Error, Settings, SslMode, tls};
+use crate::net::{self, Stream, Unreachable};
 
 /// One way to try it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,24 +41,6 @@ pub fn attempts(settings: &Settings) -> &'static [Attempt] {
 /// Whether `error` may come from having chosen the wrong encryption: no `pg_hba.conf` line fits, or TLS itself failed.
 pub fn worth_next_attempt(error: &Error) -> bool {
     error.is("28000") || matches!(error, Error::Tls(_))
-}
-
-/// A connected stream.
-#[derive(Debug)]
-pub enum Stream {
-    /// TCP in the clear.
-    Tcp(TcpStream),
-    /// A Unix socket.
-    Unix(UnixStream),
-    /// TLS over TCP.
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Stream {
-    /// Whether it is encrypted.
-    pub fn is_encrypted(&self) -> bool {
-        matches!(self, Self::Tls(_))
-    }
 }
 
 /// Connects, and encrypts as `attempt` says. Within `settings.connect_timeout` for each of the two.
@@ -125,31 +105,17 @@ fn refused(settings: &Settings, source: io::Error) -> Error {
 }
 
 async fn open_tcp(settings: &Settings) -> Result<TcpStream, Error> {
-    let addresses = lookup_host((settings.host.as_str(), settings.port))
-        .await
-        .map_err(|e| Error::io(format!("host name '{}' can't be resolved", settings.host), e))?;
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in addresses {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()
-        } else {
-            TcpSocket::new_v6()
-        };
-        let socket = socket.map_err(|e| refused(settings, e))?;
-        // Before connecting: the window scale is agreed on in the handshake. A refusal costs speed, not correctness.
-        if let Some(bytes) = settings.receive_buffer {
-            let _ = socket.set_recv_buffer_size(u32::try_from(bytes).unwrap_or(u32::MAX));
-        }
-        let _ = socket.set_keepalive(settings.tcp_keep_alive);
-        match socket.connect(address).await {
-            Ok(stream) => {
-                stream.set_nodelay(true).map_err(|e| refused(settings, e))?;
-                return Ok(stream);
-            }
-            Err(e) => last = e,
-        }
-    }
-    Err(refused(settings, last))
+    net::open_tcp(
+        &settings.host,
+        settings.port,
+        settings.tcp_keep_alive,
+        settings.receive_buffer,
+    )
+    .await
+    .map_err(|error| match error {
+        Unreachable::Host(e) => Error::io(format!("host name '{}' can't be resolved", settings.host), e),
+        Unreachable::Peer(e) => refused(settings, e),
+    })
 }
 
 /// SSLRequest: eight bytes, answered by one.
@@ -170,42 +136,6 @@ async fn asks_for_tls(tcp: &mut TcpStream) -> io::Result<bool> {
             io::ErrorKind::InvalidData,
             "the answer to SSLRequest is neither S nor N",
         )),
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(s) => Pin::new(s).poll_read(cx, buf),
-            Self::Unix(s) => Pin::new(s).poll_read(cx, buf),
-            Self::Tls(s) => Pin::new(s).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(s) => Pin::new(s).poll_write(cx, buf),
-            Self::Unix(s) => Pin::new(s).poll_write(cx, buf),
-            Self::Tls(s) => Pin::new(s).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(s) => Pin::new(s).poll_flush(cx),
-            Self::Unix(s) => Pin::new(s).poll_flush(cx),
-            Self::Tls(s) => Pin::new(s).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(s) => Pin::new(s).poll_shutdown(cx),
-            Self::Unix(s) => Pin::new(s).poll_shutdown(cx),
-            Self::Tls(s) => Pin::new(s).poll_shutdown(cx),
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Error, Secret, Settings};
+use crate::percent;
 
 impl Settings {
     /// Reads a URL. Parameters that pgjdbc knows and that have no meaning here are left out without a word; several
@@ -101,26 +102,8 @@ impl Settings {
     }
 }
 
-/// Percent-decoding; `+` stays as it is, as in pgjdbc's paths.
 fn decode(text: &str) -> Result<String, Error> {
-    let bad = || Error::Config("the URL has a % that is not followed by two hexadecimal digits".to_owned());
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            out.push(byte);
-            continue;
-        }
-        let mut digit = || {
-            bytes
-                .next()
-                .and_then(|b| char::from(b).to_digit(16))
-                .ok_or_else(bad)
-        };
-        let value = digit()? * 16 + digit()?;
-        out.push(u8::try_from(value).map_err(|_| bad())?);
-    }
-    String::from_utf8(out).map_err(|_| Error::Config("the URL is not UTF-8 once decoded".to_owned()))
+    percent::decode(text).map_err(Error::Config)
 }
 
 #[cfg(test)]
