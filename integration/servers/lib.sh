@@ -20,6 +20,19 @@ as_root() {
   else die "root is needed for: $*"; fi
 }
 
+# tapline_user: the user `tapline`, for servers that refuse root.
+tapline_user() {
+  id -u tapline >/dev/null 2>&1 || { say "making the user tapline, since database servers refuse root"; useradd -r -M -d /nonexistent -s /usr/sbin/nologin tapline; }
+}
+
+# unprivileged: set UNPRIVILEGED to the words that run what follows them as `tapline`: none unless we are root.
+unprivileged() {
+  UNPRIVILEGED=()
+  [ "$(id -u)" = 0 ] || return 0
+  tapline_user
+  UNPRIVILEGED=(setpriv --reuid tapline --regid tapline --clear-groups)
+}
+
 # packages NAME…: install Debian packages, saying so. The package lists are refreshed once in a run of the script.
 packages() {
   [ $# -gt 0 ] || return 0

@@ -2,7 +2,8 @@
 # Installs what a fresh Debian machine with a Rust toolchain lacks, and says so. Does nothing when all is there.
 #   setup.sh build    what compiling needs: a C toolchain, make and perl (librdkafka with OpenSSL, zlib and zstd)
 #   setup.sh demo     that, and PostgreSQL
-#   setup.sh test     that, and Apache Kafka (Java, Maven), kcat, curl
+#   setup.sh test     that, Apache Kafka (Java, Maven), MariaDB, kcat, curl, and a private Debian sid tree with
+#                     PostgreSQL 18, pgvector, PostGIS and MySQL 9
 #   setup.sh peers    that, and Kafka Connect with Debezium
 . "$(dirname "$0")/lib.sh"
 
@@ -22,6 +23,9 @@ for_test() {
   packages "${missing[@]}"
   for_demo
   "$HERE/kafka.sh" install
+  "$HERE/mysql.sh" install mariadb
+  "$HERE/mysql.sh" install mysql
+  "$HERE/postgres.sh" install 18
 }
 for_peers() { for_test; "$HERE/connect.sh" install; }
 

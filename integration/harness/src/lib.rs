@@ -1,8 +1,8 @@
 //! What the integration tests stand on: real servers, the built binary, and clients to look at both.
 //!
 //! ```text
-//!  Postgres, Kafka ── start ──▶ integration/servers/*.sh        Worker ── spawns ──▶ tapline worker …
-//!       └─ sql(), topics ◀──────── a scenario ────────▶ rest() ────┘
+//!  Postgres, Mysql, Kafka ── start ──▶ integration/servers/*.sh    Worker ── spawns ──▶ tapline worker …
+//!       └─ sql(), topics ◀────────── a scenario ──────────▶ rest() ────┘
 //!                                      └─ run::folder, run::guard: all of it ends when the run ends
 //! ```
 //!
@@ -19,6 +19,7 @@
 
 mod http;
 mod kafka;
+pub mod mysql;
 pub mod pipeline;
 mod postgres;
 mod random;
@@ -29,6 +30,7 @@ mod worker;
 
 pub use http::{Response, request};
 pub use kafka::Kafka;
+pub use mysql::Mysql;
 pub use postgres::Postgres;
 pub use random::Random;
 pub use run::{Process, folder, free_port, guard, script};

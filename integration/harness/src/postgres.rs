@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// A server on loopback with `wal_level=logical`, superuser `postgres`, no password. Stopped when the run ends.
 pub struct Postgres {
+    version: Option<u8>,
     dir: PathBuf,
     port: u16,
     settings: Vec<String>,
@@ -14,7 +15,17 @@ pub struct Postgres {
 impl Postgres {
     /// Starts a server of the newest installed version with these settings (`max_connections=50`) on top.
     pub fn start(settings: &[&str]) -> Postgres {
+        Postgres::spawn(None, settings)
+    }
+
+    /// Starts a server of this major version: one that is installed, or 18, which has pgvector and PostGIS.
+    pub fn start_version(version: u8, settings: &[&str]) -> Postgres {
+        Postgres::spawn(Some(version), settings)
+    }
+
+    fn spawn(version: Option<u8>, settings: &[&str]) -> Postgres {
         let server = Postgres {
+            version,
             dir: folder("postgres"),
             port: free_port(),
             settings: settings.iter().map(|&s| s.to_owned()).collect(),
@@ -37,7 +48,8 @@ impl Postgres {
     /// Starts it again after [`kill`](Self::kill) or [`stop`](Self::stop), on the same port and data.
     pub fn restart(&self) {
         let (dir, port) = (self.dir.display().to_string(), self.port.to_string());
-        let mut args = vec!["start", &dir, &port, ""];
+        let version = self.version.map_or_else(String::new, |v| v.to_string());
+        let mut args = vec!["start", &dir, &port, &version];
         args.extend(self.settings.iter().map(String::as_str));
         run_script("postgres.sh", &args);
     }
@@ -72,7 +84,7 @@ impl Postgres {
         self.sql(name)
     }
 
-    /// A program of its installation: `psql`, `pg_recvlogical`.
+    /// A client program: `psql`, `pg_recvlogical`.
     pub fn program(&self, name: &str) -> PathBuf {
         Path::new(&run_script("postgres.sh", &["bin"])).join(name)
     }
