@@ -2,13 +2,14 @@
 //! `topic.transaction`.
 //!
 //! A transaction's id is the connector's word for it; what stands in records may have more (Postgres adds each event's
-//! LSN), so it comes in as an argument. Counting is deterministic: a restart that is sent a transaction's prefix again
-//! counts it again, and gets the same numbers.
+//! LSN), so it comes in as an argument. The counts stand in the offset, so that a restart within a transaction goes on
+//! counting.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use serde_json::Value as Json;
+use tapline_api::offset::Offset;
 use tapline_api::{Record, Schema, SchemaRef, Struct, Value};
 
 use crate::envelope::TRANSACTION_BLOCK;
@@ -47,6 +48,9 @@ static VALUE: LazyLock<SchemaRef> = LazyLock::new(|| {
         .build()
 });
 
+/// What the names of tables' counts in an offset begin with.
+const ORDER: &str = "transaction_data_collection_order_";
+
 /// The transaction that is being streamed, and how many events it has had.
 #[derive(Clone, Debug)]
 pub struct Transactions {
@@ -66,6 +70,24 @@ impl Transactions {
             total: 0,
             tables: HashMap::new(),
         }
+    }
+
+    /// Goes on within the transaction that a stored offset is of.
+    pub fn load(topic: &str, offset: Option<&Offset>) -> Self {
+        let mut found = Self::new(topic);
+        let Some(offset) = offset else { return found };
+        found.id = offset
+            .get("transaction_id")
+            .and_then(Json::as_str)
+            .map(str::to_owned);
+        for (name, count) in offset.0.iter() {
+            if let (Some(table), Some(count)) = (name.strip_prefix(ORDER), count.as_i64()) {
+                let place = found.tables.len();
+                found.tables.insert(table.into(), (place, count));
+                found.total += count;
+            }
+        }
+        found
     }
 
     /// A transaction begins; an event that comes before one is of none.
@@ -123,12 +145,10 @@ impl Transactions {
     pub fn offset_entries(&self) -> Vec<(String, Json)> {
         let id = self.id.iter();
         let id = id.map(|id| ("transaction_id".to_owned(), Json::from(id.as_str())));
-        let tables = self.sorted().into_iter().map(|(table, count)| {
-            (
-                format!("transaction_data_collection_order_{table}"),
-                Json::from(count),
-            )
-        });
+        let tables = self
+            .sorted()
+            .into_iter()
+            .map(|(table, count)| (format!("{ORDER}{table}"), Json::from(count)));
         id.chain(tables).collect()
     }
 
@@ -188,6 +208,8 @@ mod tests {
             "transaction_data_collection_order_fx.t1".to_owned(),
             Json::from(2)
         )));
+        let again = Transactions::load("g.transaction", Some(&Offset::new(entries)));
+        assert_eq!((again.id(), again.clone().count(&t1)), (Some("24319"), (4, 3)));
         tx.begin("24320".into());
         assert_eq!(tx.count(&t2), (1, 1));
         tx.forget();

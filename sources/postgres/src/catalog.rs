@@ -302,6 +302,16 @@ impl Catalog {
         }))
     }
 
+    /// The oldest transaction whose catalog rows the slot keeps.
+    pub(crate) async fn slot_xmin(&self, name: &str) -> Result<Option<i64>> {
+        let sql = "SELECT catalog_xmin::text::int8 FROM pg_replication_slots WHERE slot_name = $1";
+        let rows = self.rows(sql, &[&name]).await?;
+        rows.first()
+            .map(|row| cell(row, 0))
+            .transpose()
+            .map(Option::flatten)
+    }
+
     /// Whether the publication is for all tables; `None` if there is none of that name.
     pub(crate) async fn publication(&self, name: &str) -> Result<Option<bool>> {
         let sql = "SELECT puballtables FROM pg_publication WHERE pubname = $1";

@@ -6,9 +6,12 @@ mod options;
 use std::time::Duration;
 
 use tapline_api::Result;
+use tapline_api::adjust::Adjustment;
 use tapline_api::config::{Config, ConfigDef, Parsed};
-use tapline_cdc::filter::{Filters, KeyColumns, PatternList};
+use tapline_cdc::filter::{Filters, KeyColumns, PatternList, Selection};
+use tapline_cdc::mapper::ColumnMappers;
 use tapline_cdc::naming::TopicNaming;
+use tapline_cdc::options::{Guardrail, OnFailure, Skipped, metric_tags};
 use tapline_databases::postgres::{Settings, SslMode};
 
 use crate::types::TypeModes;
@@ -63,26 +66,6 @@ pub(crate) enum TimeMode {
     Nanos,
 }
 
-/// `event.converting.failure.handling.mode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnBadValue {
-    Fail,
-    Warn,
-    Skip,
-}
-
-/// Operations left out by `skipped.operations`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Skipped {
-    pub(crate) creates: bool,
-    pub(crate) updates: bool,
-    pub(crate) deletes: bool,
-    pub(crate) truncates: bool,
-    pub(crate) reads: bool,
-    /// Whether the user said so; then a publication made here leaves them out too.
-    pub(crate) given: bool,
-}
-
 /// All that a task reads of its configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -95,7 +78,19 @@ pub(crate) struct Options {
     pub(crate) snapshot_tables: PatternList,
     pub(crate) key_columns: KeyColumns,
     pub(crate) types: TypeModes,
-    pub(crate) on_bad_value: OnBadValue,
+    pub(crate) mappers: ColumnMappers,
+    pub(crate) schema_names: Adjustment,
+    pub(crate) field_names: Adjustment,
+    /// `event.converting.failure.handling.mode`
+    pub(crate) on_bad_value: OnFailure,
+    /// `event.processing.failure.handling.mode`
+    pub(crate) on_bad_event: OnFailure,
+    /// `provide.transaction.metadata`
+    pub(crate) transactions: bool,
+    /// Prefixes of logical decoding messages; `None` when none is wanted.
+    pub(crate) messages: Option<Selection>,
+    /// `xmin.fetch.interval.ms`; zero for never.
+    pub(crate) xmin_interval: Duration,
     pub(crate) skipped: Skipped,
     pub(crate) slot: String,
     pub(crate) slot_failover: bool,
@@ -123,8 +118,7 @@ pub(crate) struct Options {
     pub(crate) heartbeat_query: Option<String>,
     pub(crate) batch_records: usize,
     pub(crate) batch_bytes: usize,
-    pub(crate) guardrail: usize,
-    pub(crate) guardrail_fails: bool,
+    pub(crate) guardrail: Guardrail,
 }
 
 /// What there is to say against options that no single check sees: two lists of one kind, and what is not supported.
@@ -138,6 +132,18 @@ pub(crate) fn findings(config: &Config) -> Vec<(String, String)> {
             found.push((exclude, text));
         }
     }
+    let mut check = |option: &str, checked: Result<()>| {
+        if let Err(error) = checked {
+            found.push((option.to_owned(), error.to_string()));
+        }
+    };
+    check("column.mask.with.N.chars", ColumnMappers::new(config).map(drop));
+    if config.contains("topic.prefix") {
+        check("topic.naming.strategy", naming(config).map(drop));
+    }
+    let tags = config.get("custom.metric.tags").unwrap_or_default();
+    let tags: Vec<String> = tags.split(',').map(str::to_owned).collect();
+    check("custom.metric.tags", metric_tags(&tags).map(drop));
     for info in options::UNLISTED.validate(config) {
         found.extend(info.errors.into_iter().map(|error| (info.name.clone(), error)));
     }
@@ -171,12 +177,19 @@ impl Options {
             )?,
             key_columns: KeyColumns::new(listed.text("message.key.columns").unwrap_or_default())?,
             types: type_modes(&listed, &unlisted)?,
-            on_bad_value: match lower(&unlisted, "event.converting.failure.handling.mode").as_str() {
-                "fail" => OnBadValue::Fail,
-                "skip" => OnBadValue::Skip,
-                _ => OnBadValue::Warn,
-            },
-            skipped: skipped(config, &listed),
+            mappers: ColumnMappers::new(config)?,
+            schema_names: adjustment(&listed, "schema.name.adjustment.mode"),
+            field_names: adjustment(&unlisted, "field.name.adjustment.mode"),
+            on_bad_value: on_failure(
+                &unlisted,
+                "event.converting.failure.handling.mode",
+                OnFailure::Warn,
+            ),
+            on_bad_event: on_failure(&listed, "event.processing.failure.handling.mode", OnFailure::Fail),
+            transactions: listed.boolean("provide.transaction.metadata")?,
+            messages: messages(config)?,
+            xmin_interval: listed.millis("xmin.fetch.interval.ms")?,
+            skipped: Skipped::new(config, &listed),
             slot: listed.required("slot.name")?.to_owned(),
             slot_failover: listed.boolean("slot.failover")?,
             slot_drop_on_stop: listed.boolean("slot.drop.on.stop")?,
@@ -231,8 +244,7 @@ impl Options {
                 // Two batches wait and one is being built.
                 limit => (limit / 3).clamp(16 * 1024, 16 << 20),
             },
-            guardrail: listed.count("guardrail.collections.max")?,
-            guardrail_fails: lower(&listed, "guardrail.collections.limit.action") == "fail",
+            guardrail: Guardrail::new(&listed)?,
         })
     }
 }
@@ -279,7 +291,33 @@ fn naming(config: &Config) -> Result<TopicNaming> {
         tapline_api::config::ConfigKey::new("topic.transaction", tapline_api::config::Kind::String, "")
             .default("transaction"),
     ]);
-    TopicNaming::new(&NAMING.parse(&config)?)
+    let class = config
+        .get("topic.naming.strategy")
+        .map(str::trim)
+        .filter(|class| !class.is_empty());
+    TopicNaming::new(&NAMING.parse(&config)?)?.with_strategy(class.unwrap_or(STRATEGY), &config)
+}
+
+/// Debezium's for databases with schemas.
+const STRATEGY: &str = "io.debezium.schema.SchemaTopicNamingStrategy";
+
+fn adjustment(parsed: &Parsed, option: &str) -> Adjustment {
+    parsed
+        .text(option)
+        .and_then(Adjustment::named)
+        .unwrap_or_default()
+}
+
+fn on_failure(parsed: &Parsed, option: &str, default: OnFailure) -> OnFailure {
+    parsed.text(option).and_then(OnFailure::named).unwrap_or(default)
+}
+
+/// Which logical decoding messages are wanted. An exclude list that matches everything asks the server for none.
+fn messages(config: &Config) -> Result<Option<Selection>> {
+    const EXCLUDE: &str = "message.prefix.exclude.list";
+    let all = config.get(EXCLUDE).is_some_and(|list| list.trim() == ".*");
+    let selection = Selection::new(config, "message.prefix.include.list", EXCLUDE)?;
+    Ok((!all || !matches!(selection, Selection::Exclude(_))).then_some(selection))
 }
 
 fn type_modes(listed: &Parsed, unlisted: &Parsed) -> Result<TypeModes> {
@@ -313,23 +351,6 @@ fn type_modes(listed: &Parsed, unlisted: &Parsed) -> Result<TypeModes> {
             .unwrap_or_default()
             .to_owned(),
     })
-}
-
-fn skipped(config: &Config, parsed: &Parsed) -> Skipped {
-    let has = |operation: &str| {
-        parsed
-            .list("skipped.operations")
-            .iter()
-            .any(|item| item == operation)
-    };
-    Skipped {
-        creates: has("c"),
-        updates: has("u"),
-        deletes: has("d"),
-        truncates: has("t"),
-        reads: has("r"),
-        given: config.get("skipped.operations").is_some(),
-    }
 }
 
 /// Splits at single semicolons; two stand for one.

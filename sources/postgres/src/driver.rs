@@ -9,6 +9,7 @@ use tapline_api::{Error, Result};
 use tapline_cdc::clock::Instant as Clock;
 use tapline_cdc::headers::{ContextHeaders, uuid_v7};
 use tapline_cdc::heartbeat::Heartbeat;
+use tapline_cdc::transaction::Transactions;
 use tapline_databases::postgres::{self, Settings, literal};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -33,6 +34,8 @@ pub(crate) struct Driver {
     pub(crate) task: u32,
     /// The stored offset.
     pub(crate) position: Option<Position>,
+    /// The transaction that the stored offset is within, when transactions' metadata are wanted.
+    pub(crate) transactions: Option<Transactions>,
     /// The cluster that it is of.
     pub(crate) cluster: Option<Cluster>,
     pub(crate) output: Output,
@@ -106,7 +109,8 @@ impl Driver {
             "postgresql",
             &run_id,
         );
-        let events = Events::new(&self.options, headers);
+        let mut events = Events::new(&self.options, headers);
+        events.transactions = self.transactions.take().map(Box::new);
         Ok(Some(Prepared {
             catalog,
             server,
@@ -326,7 +330,12 @@ impl Driver {
             postgres::identifier(&options.slot),
             literal(&postgres::identifier(&options.publication)),
         );
-        for (name, value) in &options.stream_parameters {
+        let parameters = &options.stream_parameters;
+        let given = parameters.iter().any(|(name, _)| name == "messages");
+        if options.messages.is_some() && prepared.server.version >= 140_000 && !given {
+            command.push_str(", messages 'true'");
+        }
+        for (name, value) in parameters {
             command.push_str(&format!(", {} {}", postgres::identifier(name), literal(value)));
         }
         command.push(')');

@@ -3,17 +3,22 @@
 //! Per record there are at most five allocations: the slices of envelope, row before, row after, source and key. Names,
 //! schemas and headers are shared.
 
-use bytes::{BufMut, BytesMut};
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 use tapline_api::envelope::op;
 use tapline_api::{DEBEZIUM_VERSION, Headers, Record, Schema, SchemaRef, Struct, Value};
 use tapline_cdc::clock::Instant;
-use tapline_cdc::envelope::{SnapshotMarker, envelope, source_schema};
+use tapline_cdc::envelope::{SnapshotMarker, envelope, envelope_in, source_schema};
 use tapline_cdc::headers::ContextHeaders;
 use tapline_cdc::intern::constant;
+use tapline_cdc::options::Skipped;
+use tapline_cdc::transaction::Transactions;
 
-use crate::config::{Options, Skipped};
+use crate::config::Options;
 use crate::lsn::Lsn;
+use crate::message::MessageSchemas;
 use crate::table::{Plan, Row};
 
 /// What a record costs beside the bytes of its values: its own size, five slices, reference counts.
@@ -47,6 +52,11 @@ pub(crate) struct Events {
     tombstones: bool,
     skip_unchanged: bool,
     skipped: Skipped,
+    /// Boxed, since it is rarely there.
+    pub(crate) transactions: Option<Box<Transactions>>,
+    messages: MessageSchemas,
+    /// The slot's xmin, when it is read.
+    pub(crate) xmin: Value,
     pub(crate) arena: BytesMut,
     pub(crate) records: Vec<Record>,
     pub(crate) bytes: usize,
@@ -68,8 +78,10 @@ pub(crate) fn postgres_source_schema() -> SchemaRef {
 
 impl Events {
     pub(crate) fn new(options: &Options, headers: ContextHeaders) -> Self {
+        let schema = postgres_source_schema();
         Self {
-            schema: postgres_source_schema(),
+            messages: MessageSchemas::new(options, &schema),
+            schema,
             name: constant(options.naming.prefix()),
             database: constant(&options.settings.dbname),
             shared: headers.shared(),
@@ -77,6 +89,8 @@ impl Events {
             tombstones: options.tombstones,
             skip_unchanged: options.skip_unchanged,
             skipped: options.skipped,
+            transactions: None,
+            xmin: Value::Null,
             arena: BytesMut::with_capacity(ARENA),
             records: Vec::new(),
             bytes: 0,
@@ -268,7 +282,19 @@ impl Events {
         headers: Headers,
     ) {
         let source = self.source(plan, SnapshotMarker::False, origin);
-        let value = envelope(&plan.envelope_schema, before, after, source, op, Instant::now());
+        let block = match &mut self.transactions {
+            None => Value::Null,
+            Some(transactions) => block(transactions, &plan.collection, origin.lsn),
+        };
+        let value = envelope_in(
+            &plan.envelope_schema,
+            before,
+            after,
+            source,
+            block,
+            op,
+            Instant::now(),
+        );
         let record = self.record(plan, key, value, headers);
         self.bytes += size + RECORD_OVERHEAD;
         self.records.push(record);
@@ -287,7 +313,58 @@ impl Events {
         }
     }
 
+    /// A logical decoding message.
+    pub(crate) fn message(&mut self, prefix: &str, content: Bytes, transactional: bool, origin: &Origin) {
+        let names = (Value::from(""), Value::from(""));
+        let source = self.source_block(names, SnapshotMarker::False, origin);
+        let block = match &mut self.transactions {
+            Some(transactions) if transactional => {
+                block(transactions, self.messages.collection(), origin.lsn)
+            }
+            _ => Value::Null,
+        };
+        self.bytes += content.len() + prefix.len() + RECORD_OVERHEAD;
+        let record = self
+            .messages
+            .record(prefix, content, source, block, Instant::now());
+        self.records.push(record);
+    }
+
+    /// A transaction begins; `announced` when a former run has told of it, and stopped within.
+    pub(crate) fn transaction_began(&mut self, origin: &Origin, announced: bool) {
+        let Some(transactions) = &mut self.transactions else {
+            return;
+        };
+        let id = origin.tx_id.unwrap_or_default().to_string();
+        if announced && transactions.id() == Some(id.as_str()) {
+            return;
+        }
+        transactions.begin(id);
+        let record = transactions.begun(transaction_id(transactions, origin.lsn), origin.at.millis());
+        self.bytes += RECORD_OVERHEAD;
+        self.records.push(record);
+    }
+
+    /// The transaction has been committed at `origin`.
+    pub(crate) fn transaction_ended(&mut self, origin: &Origin) {
+        if let Some(transactions) = &self.transactions {
+            let record = transactions.ended(transaction_id(transactions, origin.lsn), origin.at.millis());
+            self.bytes += RECORD_OVERHEAD;
+            self.records.push(record);
+        }
+    }
+
     fn source(&mut self, plan: &Plan, marker: SnapshotMarker, origin: &Origin) -> Value {
+        let names = (plan.schema_name.clone(), plan.table_name.clone());
+        self.source_block(names, marker, origin)
+    }
+
+    fn source_block(
+        &mut self,
+        (schema_name, table_name): (Value, Value),
+        marker: SnapshotMarker,
+        origin: &Origin,
+    ) -> Value {
         let (replication, replication_lsn) = match &origin.replication {
             Some((name, lsn)) => (name.clone(), Value::Int64(*lsn)),
             None => (Value::Null, Value::Null),
@@ -302,11 +379,11 @@ impl Events {
             self.sequence(origin),
             Value::Int64(origin.at.micros()),
             Value::Int64(origin.at.nanos()),
-            plan.schema_name.clone(),
-            plan.table_name.clone(),
+            schema_name,
+            table_name,
             origin.tx_id.map_or(Value::Null, Value::Int64),
             Value::Int64(origin.lsn.as_i64()),
-            Value::Null,
+            self.xmin.clone(),
             replication,
             replication_lsn,
         ];
@@ -330,6 +407,17 @@ impl Events {
         // Digits and brackets are UTF-8.
         ByteString::try_from(out.split().freeze()).map_or(Value::Null, Value::String)
     }
+}
+
+/// As records have it: Debezium adds the LSN of the event at hand.
+fn transaction_id(transactions: &Transactions, lsn: Lsn) -> String {
+    format!("{}:{}", transactions.id().unwrap_or_default(), lsn.as_i64())
+}
+
+/// Counts an event, and makes its block.
+fn block(transactions: &mut Transactions, collection: &Arc<str>, lsn: Lsn) -> Value {
+    let (total, of_table) = transactions.count(collection);
+    Transactions::block(transaction_id(transactions, lsn), total, of_table)
 }
 
 /// Says of a record that a snapshot read where in the snapshot it stands, which is known only when the next one comes.

@@ -3,6 +3,7 @@
 //! The channel holds two; a batch is bounded in records and bytes, and the one being built waits for room. So what is read
 //! ahead is three batches at most, and a full channel stops the reading, not the answering of keepalives.
 
+use serde_json::Value as Json;
 use tapline_api::offset::{Offset, OffsetMark, Partition, SourceBatch};
 use tapline_api::{Record, Result};
 use tokio::sync::mpsc;
@@ -22,6 +23,8 @@ pub(crate) struct Output {
     partition: Partition,
     /// A mark of another partition, which goes out with the next batch, once.
     also: Option<(Partition, Offset)>,
+    /// What every offset says beside the position.
+    further: Vec<(String, Json)>,
 }
 
 /// Makes both ends, for the source partition of positions.
@@ -32,6 +35,7 @@ pub(crate) fn channel(partition: Partition) -> (Output, Batches) {
             sender,
             partition,
             also: None,
+            further: Vec::new(),
         },
         receiver,
     )
@@ -41,6 +45,11 @@ impl Output {
     /// Sends a further mark with the next batch.
     pub(crate) fn send_also(&mut self, partition: Partition, offset: Offset) {
         self.also = Some((partition, offset));
+    }
+
+    /// Sets what offsets say beside the position from now on.
+    pub(crate) fn keep(&mut self, further: Vec<(String, Json)>) {
+        self.further = further;
     }
 
     /// A batch that ends at `position`.
@@ -60,7 +69,9 @@ impl Output {
         if let Some((partition, offset)) = self.also.take() {
             marks.push(mark(partition, offset));
         }
-        marks.extend(position.map(|position| mark(self.partition.clone(), position.to_offset())));
+        marks.extend(
+            position.map(|position| mark(self.partition.clone(), position.to_offset_with(&self.further))),
+        );
         SourceBatch {
             records,
             marks,

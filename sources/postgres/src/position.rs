@@ -79,8 +79,14 @@ pub(crate) struct Position {
 
 impl Position {
     /// The offset record's value.
+    #[cfg(test)]
     pub(crate) fn to_offset(self) -> Offset {
-        let mut entries: Vec<(&str, Json)> = Vec::with_capacity(9);
+        self.to_offset_with(&[])
+    }
+
+    /// The same with what else the run keeps there: the transaction's counts, the slot's xmin.
+    pub(crate) fn to_offset_with(self, further: &[(String, Json)]) -> Offset {
+        let mut entries: Vec<(&str, Json)> = Vec::with_capacity(9 + further.len());
         let mut put = |name, value: Option<i64>| entries.extend(value.map(|value| (name, Json::from(value))));
         put("ts_usec", self.ts_usec);
         put("txId", self.tx_id);
@@ -101,6 +107,7 @@ impl Position {
         if self.events > 1 {
             entries.push(("lsn_events_processed", self.events.into()));
         }
+        entries.extend(further.iter().map(|(name, value)| (name.as_str(), value.clone())));
         hash_map_order(&mut entries, |(name, _)| name);
         Offset::new(entries.into_iter().map(|(name, value)| (name.to_owned(), value)))
     }

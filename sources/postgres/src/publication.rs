@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use tapline_api::{Error, Result};
+use tapline_cdc::options::Skipped;
 use tapline_databases::postgres::{self, identifier, qualified};
 
 use crate::catalog::Catalog;
-use crate::config::{Autocreate, Options, Skipped};
+use crate::config::{Autocreate, Options};
 
 /// Creates the publication, or brings it up to date, where the mode asks for it.
 ///

@@ -117,7 +117,7 @@ impl<'a> Snapshot<'a> {
     /// Reads all captured tables, and gives the position to stream from.
     pub(crate) async fn run(mut self) -> Result<Position> {
         let mut tables = captured_tables(self.catalog, self.options).await?;
-        self.check_guardrail(tables.len())?;
+        self.options.guardrail.check(tables.len())?;
         let only = &self.options.snapshot_tables;
         tables.retain(|(schema, table)| only.is_empty() || only.matches(&format!("{schema}.{table}")));
         self.options.filters.sort_for_snapshot(&mut tables, Clone::clone);
@@ -153,21 +153,6 @@ impl<'a> Snapshot<'a> {
             snapshot: None,
             ..self.position
         })
-    }
-
-    fn check_guardrail(&self, tables: usize) -> Result<()> {
-        let limit = self.options.guardrail;
-        if limit == 0 || tables <= limit {
-            return Ok(());
-        }
-        let text = format!("{tables} tables are captured, more than guardrail.collections.max ({limit})");
-        if self.options.guardrail_fails {
-            return Err(
-                Error::config(text).hint("narrow table.include.list, or raise guardrail.collections.max")
-            );
-        }
-        tracing::warn!("{text}");
-        Ok(())
     }
 
     async fn lock(&mut self, schema: &str, table: &str) -> Result<()> {

@@ -15,10 +15,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tapline_api::{Error, Result};
+use tapline_api::{Error, Kind, Result, Value};
 use tapline_cdc::clock::Instant as Clock;
+use tapline_cdc::filter::Selection;
 use tapline_cdc::heartbeat::Heartbeat;
 use tapline_cdc::intern::constant;
+use tapline_cdc::options::OnFailure;
 use tapline_databases::postgres as pg;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -62,6 +64,8 @@ pub(crate) struct Stream<'a> {
     /// Ends before the first transaction that commits here or later, and marks no position.
     until: Option<Lsn>,
     done: bool,
+    /// When to read the slot's xmin.
+    xmin_due: Option<Instant>,
 }
 
 /// What is known between messages.
@@ -80,6 +84,8 @@ struct Decoder {
     skipping: Option<Prefix>,
     /// Where the server's log ended when streaming began.
     end_at_start: Lsn,
+    /// Which logical decoding messages are wanted.
+    messages: Option<Selection>,
 }
 
 impl<'a> Stream<'a> {
@@ -120,6 +126,7 @@ impl<'a> Stream<'a> {
             expected,
             skipping: None,
             end_at_start: end,
+            messages: options.messages.clone(),
         };
         Self {
             options,
@@ -133,6 +140,7 @@ impl<'a> Stream<'a> {
             status_interval,
             until: None,
             done: false,
+            xmin_due: (!options.xmin_interval.is_zero()).then(Instant::now),
         }
     }
 
@@ -180,6 +188,7 @@ impl<'a> Stream<'a> {
                 return Ok(());
             }
             let now = Instant::now();
+            self.read_xmin(now).await?;
             let reading = block.is_empty() && !self.done;
             if !reading {
                 // While we don't listen, silence says nothing.
@@ -196,6 +205,7 @@ impl<'a> Stream<'a> {
                 permit = Output::room(&sender), if has_output => {
                     let Some(permit) = permit else { return Ok(()) };
                     let (records, bytes) = self.events.take();
+                    self.keep_further();
                     permit.send(Ok(self.output.batch(records, bytes, marks.then_some(&self.decoder.position))));
                     self.decoder.moved = false;
                     idle_due = Instant::now() + IDLE_MARK;
@@ -258,6 +268,31 @@ impl<'a> Stream<'a> {
         {
             tracing::warn!(%error, "heartbeat.action.query failed");
         }
+    }
+
+    /// `xmin.fetch.interval.ms`
+    async fn read_xmin(&mut self, now: Instant) -> Result<()> {
+        if self.xmin_due.is_some_and(|due| due <= now) {
+            let xmin = self.catalog.slot_xmin(&self.options.slot).await?;
+            self.events.xmin = xmin.map_or(Value::Null, Value::Int64);
+            self.xmin_due = Some(now + self.options.xmin_interval);
+        }
+        Ok(())
+    }
+
+    /// What the offset of the next batch says beside the position.
+    fn keep_further(&mut self) {
+        if self.events.transactions.is_none() && self.xmin_due.is_none() {
+            return;
+        }
+        let mut further = Vec::new();
+        if let Value::Int64(xmin) = self.events.xmin {
+            further.push(("xmin".to_owned(), xmin.into()));
+        }
+        if let Some(transactions) = &self.events.transactions {
+            further.extend(transactions.offset_entries());
+        }
+        self.output.keep(further);
     }
 
     /// Standby status update: what has been received, and what is confirmed as written, flushed and applied.
@@ -334,7 +369,8 @@ impl<'a> Stream<'a> {
                 } else if let Message::Relation(relation) = message {
                     self.on_relation(relation).await?;
                 } else {
-                    self.decoder.on_message(self.events, block, message, lsn, size)?;
+                    let done = self.decoder.on_message(self.events, block, message, lsn, size);
+                    self.tolerate(done)?;
                 }
                 Ok(false)
             }
@@ -344,10 +380,28 @@ impl<'a> Stream<'a> {
                 if self.until.is_some_and(|until| end >= until) && !self.decoder.in_transaction {
                     self.done = true;
                 }
-                self.decoder.on_keepalive(end);
+                if self.decoder.on_keepalive(end)
+                    && let Some(transactions) = &mut self.events.transactions
+                {
+                    transactions.forget();
+                }
                 Ok(bytes.get(body.start + 17) == Some(&1))
             }
             _ => Ok(false),
+        }
+    }
+
+    /// `event.processing.failure.handling.mode`: what becomes of an event that can't be made.
+    #[inline]
+    fn tolerate(&self, done: Result<()>) -> Result<()> {
+        match done {
+            Err(error) if error.kind() == Kind::Data && self.options.on_bad_event != OnFailure::Fail => {
+                if self.options.on_bad_event == OnFailure::Warn {
+                    tracing::warn!(%error, lsn = %self.decoder.origin.lsn, "an event can't be processed and is left out");
+                }
+                Ok(())
+            }
+            done => done,
         }
     }
 
@@ -458,17 +512,19 @@ fn merge(relation: Relation, types: Vec<crate::types::PgType>, now: Option<Table
 }
 
 impl Decoder {
-    fn on_keepalive(&mut self, end: Lsn) {
+    /// Whether the position moved.
+    fn on_keepalive(&mut self, end: Lsn) -> bool {
         // Of a transaction whose first part is behind, the rest is still to come; unless all that there was has been sent.
         if self.expected.is_some() && end < self.end_at_start {
-            return;
+            return false;
         }
         let behind = self
             .position
             .last_commit
             .or(self.position.lsn)
             .unwrap_or(Lsn::NONE);
-        if !self.in_transaction && end > behind {
+        let moves = !self.in_transaction && end > behind;
+        if moves {
             self.expected = None;
             self.position = Position {
                 last_commit: Some(end),
@@ -481,6 +537,7 @@ impl Decoder {
             };
             self.moved = true;
         }
+        moves
     }
 
     #[inline]
@@ -529,24 +586,51 @@ impl Decoder {
             }
             Message::Begin {
                 commit_micros, xid, ..
-            } => self.begin(commit_micros, xid),
-            Message::Commit { commit_micros, .. } => self.commit(lsn, commit_micros),
+            } => {
+                self.begin(lsn, commit_micros, xid);
+                events.transaction_began(&self.origin, self.skipping.is_some());
+            }
+            Message::Commit { commit_micros, .. } => {
+                self.commit(lsn, commit_micros);
+                events.transaction_ended(&self.origin);
+            }
+            Message::Logical {
+                transactional,
+                prefix,
+                content,
+                ..
+            } => {
+                let new = if transactional {
+                    self.advance(lsn, MessageType::Message)
+                } else {
+                    self.step(lsn)
+                };
+                if new
+                    && self
+                        .messages
+                        .as_ref()
+                        .is_some_and(|wanted| wanted.contains(&prefix))
+                {
+                    let content = block.bytes().slice(content);
+                    events.message(&prefix, content, transactional, &self.origin);
+                }
+            }
             Message::Origin { commit_lsn, name } => {
                 self.origin.replication = Some((constant(&name), commit_lsn.as_i64()));
             }
-            // Logical messages are not asked for; a type's name is in the catalog.
-            Message::Logical { .. } | Message::Type | Message::Relation(_) => {}
+            // A type's name is in the catalog.
+            Message::Type | Message::Relation(_) => {}
         }
         Ok(())
     }
 
-    fn begin(&mut self, commit_micros: i64, xid: u32) {
+    fn begin(&mut self, lsn: Lsn, commit_micros: i64, xid: u32) {
         self.in_transaction = true;
         self.nth = 0;
         self.origin.at = Clock::from_micros(commit_micros);
         self.origin.tx_id = Some(i64::from(xid));
         self.origin.replication = None;
-        self.origin.lsn = Lsn::NONE;
+        self.origin.lsn = lsn;
         // The transaction within which the last run stopped is the first to come. If another comes, it has gone from
         // the publication.
         self.skipping = self.expected.take().filter(|prefix| prefix.xid == xid);
@@ -555,6 +639,7 @@ impl Decoder {
     fn commit(&mut self, lsn: Lsn, commit_micros: i64) {
         self.in_transaction = false;
         self.skipping = None;
+        self.origin.lsn = lsn;
         self.origin.last_commit = Some(lsn);
         self.position = Position {
             last_commit: Some(lsn),
@@ -567,6 +652,32 @@ impl Decoder {
             snapshot: None,
         };
         self.moved = true;
+    }
+
+    /// Moves to a message outside of transactions, which is a point of rest as a commit is; false when a former run has
+    /// dealt with it: streaming from there, the server sends it again.
+    fn step(&mut self, lsn: Lsn) -> bool {
+        let at = self.position;
+        let behind =
+            at.message_type == Some(MessageType::Message) && at.tx_id.is_none() && at.lsn == Some(lsn);
+        self.origin.lsn = lsn;
+        self.origin.last_commit = Some(lsn);
+        self.origin.tx_id = None;
+        if behind {
+            return false;
+        }
+        self.position = Position {
+            last_commit: Some(lsn),
+            lsn: Some(lsn),
+            processed: Some(lsn),
+            events: 0,
+            tx_id: None,
+            ts_usec: Some(self.origin.at.micros()),
+            message_type: Some(MessageType::Message),
+            snapshot: None,
+        };
+        self.moved = true;
+        true
     }
 
     /// Moves to the next event; false when a former run has dealt with it.

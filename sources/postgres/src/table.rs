@@ -8,13 +8,16 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use tapline_api::{Error, Result, Schema, SchemaRef, Struct, Value};
-use tapline_cdc::envelope::envelope_schema;
+use tapline_cdc::envelope::adjusted_envelope_schema;
 use tapline_cdc::intern::constant;
+use tapline_cdc::mapper::{Conversion, SourceColumn};
+use tapline_cdc::options::OnFailure;
 
-use crate::config::{OnBadValue, Options};
+use crate::config::Options;
 use crate::copy::{Field, fields, unescape};
 use crate::default::default_value;
 use crate::pgoutput::{Column as Sent, Tuple};
+use crate::source_type;
 use crate::types::{Mapped, PgType};
 use crate::value::{Decoder, Text};
 
@@ -49,6 +52,10 @@ pub(crate) struct Table {
 enum Target {
     /// The next field of the row.
     Row,
+    /// The same, after a mask or its like.
+    Mapped,
+    /// The same, and unmasked into the key.
+    MappedAndKey,
     /// Only into the key, because a column list leaves it out of the row.
     Key,
     Nowhere,
@@ -62,6 +69,15 @@ struct ColumnPlan {
     /// What null becomes: null, or in a column that allows none its default or the type's zero.
     null: Value,
     placeholder: Value,
+    /// Of a mapped column: its mask, and what null and the placeholder become.
+    mapped: Option<Box<MappedColumn>>,
+}
+
+#[derive(Debug)]
+struct MappedColumn {
+    conversion: Conversion,
+    null: Value,
+    placeholder: Value,
 }
 
 /// Where a key's field comes from.
@@ -69,6 +85,8 @@ struct ColumnPlan {
 enum KeyField {
     Row(usize),
     Extra(usize),
+    /// The table's own topic, where several tables share one.
+    Table(usize),
 }
 
 /// A table version's plan.
@@ -82,12 +100,16 @@ pub(crate) struct Plan {
     /// The names in `source`.
     pub(crate) schema_name: Value,
     pub(crate) table_name: Value,
+    /// As transaction metadata names it: `schema.table`.
+    pub(crate) collection: Arc<str>,
     /// Whether a key-only old row holds all of the key.
     pub(crate) key_in_identity: bool,
     key: Vec<KeyField>,
+    /// What [`KeyField::Table`] stands for.
+    identifiers: Vec<Value>,
     columns: Vec<ColumnPlan>,
     width: usize,
-    on_bad_value: OnBadValue,
+    on_bad_value: OnFailure,
 }
 
 /// A row's values in the order of its schema, and those that only the key has.
@@ -103,13 +125,18 @@ impl Plan {
     /// # Errors
     /// A config error when a column has a type that Debezium knows and we don't yet.
     pub(crate) fn new(table: Table, options: &Options, source: &SchemaRef) -> Result<Self> {
-        let topic = options.naming.data_change(&[&table.schema, &table.name]);
+        // Debezium knows no database of a Postgres table.
+        let topic = options.naming.table("", &table.schema, &table.name);
+        let collection = format!("{}.{}", table.schema, table.name);
         let names = || table.columns.iter().map(|column| column.name.as_str());
         let mut key = options.key_columns.select(&table.schema, &table.name, names());
         if key.is_empty() {
             key.clone_from(&table.key);
         }
-        let mut row = Schema::structure().name(format!("{topic}.Value")).optional();
+        let fit = options.schema_names;
+        let mut row = Schema::structure()
+            .name(fit.adjust(format!("{topic}.Value")))
+            .optional();
         let mut columns = Vec::with_capacity(table.columns.len());
         let (mut width, mut extras) = (0, 0);
         // By the position of the column: its schema, and where the key finds its value.
@@ -126,6 +153,8 @@ impl Plan {
                 }
             };
             let default = default_value(column, &mapping.decoder);
+            let source = source_column(&collection, column);
+            let mapper = options.mappers.of(&source).filter(|_| wanted);
             let mut schema = mapping.schema.set_optional(column.optional);
             let null = match (&default, column.optional) {
                 (_, true) => Value::Null,
@@ -136,10 +165,32 @@ impl Plan {
                 schema = schema.default(default);
             }
             let schema = schema.build();
+            let conversion = mapper
+                .as_ref()
+                .and_then(|mapper| mapper.conversion(schema.kind()));
+            if conversion.is_none() && mapper.as_ref().is_some_and(|mapper| mapper.hides()) {
+                tracing::warn!(
+                    column = format!("{collection}.{}", column.name),
+                    "only text can be masked or hashed: the column stays in clear"
+                );
+            }
+            let in_key = key.contains(&index);
             let (target, place) = if wanted {
-                row = row.field(column.name.as_str(), schema.clone());
+                // A key has neither masks nor what they say in the schema.
+                let of_row = match &mapper {
+                    Some(mapper) => mapper.annotate(&source, schema.to_builder()).build(),
+                    None => schema.clone(),
+                };
+                row = row.field(options.field_names.adjust_field(&column.name), of_row);
                 width += 1;
-                (Target::Row, KeyField::Row(width - 1))
+                match (&conversion, in_key) {
+                    (None, _) => (Target::Row, KeyField::Row(width - 1)),
+                    (Some(_), false) => (Target::Mapped, KeyField::Row(width - 1)),
+                    (Some(_), true) => {
+                        extras += 1;
+                        (Target::MappedAndKey, KeyField::Extra(extras - 1))
+                    }
+                }
             } else {
                 extras += 1;
                 (Target::Key, KeyField::Extra(extras - 1))
@@ -148,33 +199,48 @@ impl Plan {
                 name: column.name.clone(),
                 target,
                 decoder: mapping.decoder.bind(&schema),
+                mapped: conversion.map(|conversion| {
+                    Box::new(MappedColumn {
+                        null: conversion.apply(null.clone()),
+                        placeholder: conversion.apply(mapping.placeholder.clone()),
+                        conversion,
+                    })
+                }),
                 null,
                 placeholder: mapping.placeholder,
             });
             places.push(Some((schema, place)));
         }
-        let mut key_schema = Schema::structure().name(format!("{topic}.Key"));
+        let mut key_schema = Schema::structure().name(fit.adjust(format!("{topic}.Key")));
         let mut key_fields = Vec::with_capacity(key.len());
+        let mut identifiers = Vec::new();
         for index in &key {
             let (Some(column), Some(Some((schema, place)))) = (table.columns.get(*index), places.get(*index))
             else {
                 continue;
             };
-            key_schema = key_schema.field(column.name.as_str(), schema.clone());
+            key_schema = key_schema.field(options.field_names.adjust_field(&column.name), schema.clone());
             key_fields.push(*place);
+        }
+        if let Some((field, value)) = options.naming.key_field("", &table.schema, &table.name) {
+            key_schema = key_schema.field(field, Schema::string().build());
+            key_fields.push(KeyField::Table(identifiers.len()));
+            identifiers.push(constant(&value));
         }
         let row_schema = row.build();
         Ok(Self {
-            envelope_schema: envelope_schema(&topic, &row_schema, source),
+            envelope_schema: adjusted_envelope_schema(&topic, fit, &row_schema, source),
             key_schema: (!key_fields.is_empty()).then(|| key_schema.build()),
             schema_name: constant(&table.schema),
             table_name: constant(&table.name),
             key_in_identity: key
                 .iter()
                 .all(|index| table.columns.get(*index).is_some_and(|c| c.identity)),
+            collection: collection.into(),
             topic: topic.into(),
             row_schema,
             key: key_fields,
+            identifiers,
             columns,
             width,
             on_bad_value: options.on_bad_value,
@@ -195,19 +261,19 @@ impl Plan {
         for plan in &self.columns {
             let value = match sent.next() {
                 // Fewer columns than the RELATION message announced: the table has since lost some.
-                None | Some(Sent::Null) => plan.null.clone(),
+                None | Some(Sent::Null) => {
+                    row.push_null(plan);
+                    continue;
+                }
                 _ if plan.target == Target::Nowhere => continue,
                 Some(Sent::Text(range)) => self.value(plan, block, range, arena)?,
                 Some(Sent::Unchanged) => {
-                    let before = old.and_then(|old| old.values.get(row.values.len()));
-                    match before {
-                        Some(value) if plan.target == Target::Row && !value.is_null() => value.clone(),
-                        _ => plan.unsent(),
-                    }
+                    row.push_unsent(plan, old);
+                    continue;
                 }
                 Some(Sent::Binary(_)) => return Err(self.bad_value(plan, "it came in binary form")),
             };
-            row.push(plan.target, value);
+            row.push(plan, value);
         }
         Ok(row)
     }
@@ -218,7 +284,10 @@ impl Plan {
         let mut sent = fields(block, range);
         for plan in self.columns.iter().filter(|plan| plan.target != Target::Nowhere) {
             let value = match sent.next() {
-                None | Some(Field::Null) => plan.null.clone(),
+                None | Some(Field::Null) => {
+                    row.push_null(plan);
+                    continue;
+                }
                 Some(Field::Plain(range)) => self.value(plan, block, range, arena)?,
                 Some(Field::Escaped(range)) => {
                     let text = unescape(block.get(range).unwrap_or_default()).into_owned();
@@ -226,7 +295,7 @@ impl Plan {
                     self.value(plan, &text, 0..text.len(), arena)?
                 }
             };
-            row.push(plan.target, value);
+            row.push(plan, value);
         }
         Ok(row)
     }
@@ -261,16 +330,16 @@ impl Plan {
     #[cold]
     fn cannot_convert(&self, plan: &ColumnPlan) -> Result<Value> {
         match self.on_bad_value {
-            OnBadValue::Fail => {
+            OnFailure::Fail => {
                 return Err(self.bad_value(plan, "its text has another form than its type writes"));
             }
-            OnBadValue::Warn => tracing::warn!(
+            OnFailure::Warn => tracing::warn!(
                 schema = self.table.schema,
                 table = self.table.name,
                 column = plan.name,
                 "value can't be converted and is taken as null"
             ),
-            OnBadValue::Skip => {}
+            OnFailure::Skip => {}
         }
         Ok(plan.null.clone())
     }
@@ -291,6 +360,7 @@ impl Plan {
         let field = |field: &KeyField| match field {
             KeyField::Row(index) => row.values.get(*index).cloned().unwrap_or_default(),
             KeyField::Extra(index) => row.extra.get(*index).cloned().unwrap_or_default(),
+            KeyField::Table(index) => self.identifiers.get(*index).cloned().unwrap_or_default(),
         };
         Value::Struct(Struct::new(schema.clone(), self.key.iter().map(field).collect()))
     }
@@ -317,27 +387,78 @@ impl ColumnPlan {
             decoder: Decoder::Null,
             null: Value::Null,
             placeholder: Value::Null,
-        }
-    }
-
-    /// Stands for a value that was not sent.
-    fn unsent(&self) -> Value {
-        if self.placeholder.is_null() {
-            self.null.clone()
-        } else {
-            self.placeholder.clone()
+            mapped: None,
         }
     }
 }
 
 impl Row {
     #[inline]
-    fn push(&mut self, target: Target, value: Value) {
-        match target {
+    fn push(&mut self, plan: &ColumnPlan, value: Value) {
+        match plan.target {
             Target::Row => self.values.push(value),
             Target::Key => self.extra.push(value),
             Target::Nowhere => {}
+            Target::Mapped | Target::MappedAndKey => {
+                if plan.target == Target::MappedAndKey {
+                    self.extra.push(value.clone());
+                }
+                if let Some(mapped) = &plan.mapped {
+                    self.values.push(mapped.conversion.apply(value));
+                }
+            }
         }
+    }
+
+    #[inline]
+    fn push_null(&mut self, plan: &ColumnPlan) {
+        self.push_ready(plan, &plan.null, plan.mapped.as_ref().map(|mapped| &mapped.null));
+    }
+
+    /// A value that was not sent: the one before, which is masked already, or what stands for it.
+    fn push_unsent(&mut self, plan: &ColumnPlan, old: Option<&Self>) {
+        let before = old.and_then(|old| old.values.get(self.values.len()));
+        match (plan.target, before.filter(|value| !value.is_null())) {
+            (Target::Row | Target::Mapped, Some(value)) => self.values.push(value.clone()),
+            (Target::MappedAndKey, Some(value)) => {
+                let key = old.and_then(|old| old.extra.get(self.extra.len()));
+                self.extra.push(key.cloned().unwrap_or_default());
+                self.values.push(value.clone());
+            }
+            _ if plan.placeholder.is_null() => self.push_null(plan),
+            _ => {
+                let masked = plan.mapped.as_ref().map(|mapped| &mapped.placeholder);
+                self.push_ready(plan, &plan.placeholder, masked);
+            }
+        }
+    }
+
+    #[inline]
+    fn push_ready(&mut self, plan: &ColumnPlan, plain: &Value, mapped: Option<&Value>) {
+        match plan.target {
+            Target::Row => self.values.push(plain.clone()),
+            Target::Key => self.extra.push(plain.clone()),
+            Target::Nowhere => {}
+            Target::Mapped | Target::MappedAndKey => {
+                if plan.target == Target::MappedAndKey {
+                    self.extra.push(plain.clone());
+                }
+                self.values.push(mapped.unwrap_or(plain).clone());
+            }
+        }
+    }
+}
+
+/// The column as mappers see it.
+fn source_column<'a>(table: &'a str, column: &'a Column) -> SourceColumn<'a> {
+    let (length, scale) = source_type::size(&column.of, column.modifier);
+    SourceColumn {
+        table,
+        name: &column.name,
+        type_name: &column.of.name,
+        length: Some(length),
+        scale: Some(scale),
+        comment: None,
     }
 }
 
@@ -446,6 +567,64 @@ mod tests {
         assert_eq!(row.values, [Value::Int64(9)]);
         assert_eq!(plan.key(&row).as_struct().unwrap().values(), [Value::Int32(7)]);
         assert_eq!(plan.row_schema.fields().len(), 1);
+    }
+
+    #[test]
+    fn masks_hide_text_in_rows_and_leave_keys_and_schemas_of_keys() {
+        let plan = plan(&[
+            ("column.mask.with.3.chars", "fx.t.v"),
+            ("message.key.columns", "fx.t:v"),
+            ("field.name.adjustment.mode", "avro"),
+            ("schema.name.adjustment.mode", "avro"),
+        ]);
+        let mut arena = BytesMut::new();
+        let copied = Bytes::from_static(b"7\tsecret\t9\n");
+        let row = plan.copied(&copied, 0..copied.len(), &mut arena).unwrap();
+        assert_eq!(row.values[1], text("***"));
+        assert_eq!(plan.key(&row).as_struct().unwrap().values(), [text("secret")]);
+        let masked = |schema: &SchemaRef| {
+            schema.fields()[schema.field_index("v").unwrap()]
+                .schema()
+                .parameter("masked")
+                .is_some()
+        };
+        assert!(masked(&plan.row_schema));
+        assert!(!masked(plan.key_schema.as_ref().unwrap()));
+        // Unsent, it is the old one, and not masked again.
+        let unsent = Bytes::from_static(b"I\0\0\0\x01N\0\x03t\0\0\0\x017ut\0\0\0\x011");
+        let again = plan
+            .tuple(&unsent, &new_tuple(&unsent), Some(&row), &mut arena)
+            .unwrap();
+        assert_eq!(again.values[1], text("***"));
+        assert_eq!(plan.key(&again), plan.key(&row));
+        let null = Bytes::from_static(b"7\t\\N\t9\n");
+        let row = plan.copied(&null, 0..null.len(), &mut arena).unwrap();
+        assert_eq!((&row.values[1], &row.extra[0]), (&text("***"), &Value::Null));
+    }
+
+    #[test]
+    fn a_routed_tables_key_says_which_table() {
+        let plan = plan(&[
+            (
+                "topic.naming.strategy",
+                "io.debezium.schema.SchemaRegexTopicNamingStrategy",
+            ),
+            ("topic.regex", ".*"),
+            ("topic.replacement", "all"),
+        ]);
+        assert_eq!(&*plan.topic, "all");
+        let copied = Bytes::from_static(b"7\ta\t9\n");
+        let row = plan
+            .copied(&copied, 0..copied.len(), &mut BytesMut::new())
+            .unwrap();
+        assert_eq!(
+            plan.key(&row).as_struct().unwrap().values(),
+            [Value::Int32(7), text("g.fx.t")]
+        );
+        assert_eq!(
+            plan.key_schema.as_ref().unwrap().fields()[1].name().as_ref(),
+            "__dbz__physicalTableIdentifier"
+        );
     }
 
     #[test]

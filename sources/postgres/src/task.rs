@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tapline_api::offset::{CommittedOffsets, SourceBatch};
 use tapline_api::source::{SourceContext, SourceTask};
 use tapline_api::{Error, Result};
+use tapline_cdc::transaction::Transactions;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +45,9 @@ impl SourceTask for Task {
         let stored = context.offsets.offset(&partition(prefix)).await?;
         let position = stored.as_ref().map(Position::from_offset).transpose()?;
         let cluster = context.offsets.offset(&cluster_partition(prefix)).await?;
+        let transactions = options
+            .transactions
+            .then(|| Transactions::load(options.naming.transaction(), stored.as_ref()));
         let (output, batches) = output::channel(partition(prefix));
         let (confirmed, confirmations) = watch::channel(Lsn::NONE);
         let cancel = context.cancel.child_token();
@@ -51,6 +55,7 @@ impl SourceTask for Task {
             options: options.clone(),
             task: context.task,
             position,
+            transactions,
             cluster: cluster.as_ref().and_then(Cluster::from_offset),
             output,
             confirmed: confirmations,

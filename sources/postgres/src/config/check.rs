@@ -100,9 +100,6 @@ const UNSUPPORTED: &[(&str, &[&str])] = &[
     ("database.sslfactory", &[]),
     ("database.sslpassword", &[]),
     ("replica.identity.autoset.values", &[]),
-    ("xmin.fetch.interval.ms", &["0"]),
-    ("event.processing.failure.handling.mode", &["fail"]),
-    ("provide.transaction.metadata", &["false"]),
     ("snapshot.mode", &["initial", "initial_only", "always", "no_data"]),
     ("snapshot.mode.custom.name", &[]),
     ("snapshot.query.mode", &["select_all"]),
@@ -114,14 +111,8 @@ const UNSUPPORTED: &[(&str, &[&str])] = &[
     ("signal.data.collection", &[]),
     ("signal.enabled.channels", &["source"]),
     ("notification.enabled.channels", &[]),
-    ("schema.name.adjustment.mode", &["none"]),
-    ("field.name.adjustment.mode", &["none"]),
     ("converters", &[]),
     ("post.processors", &[]),
-    (
-        "topic.naming.strategy",
-        &["io.debezium.schema.SchemaTopicNamingStrategy"],
-    ),
     (
         "transaction.metadata.factory",
         &["io.debezium.pipeline.txmetadata.DefaultTransactionMetadataFactory"],
@@ -131,19 +122,11 @@ const UNSUPPORTED: &[(&str, &[&str])] = &[
         &["io.debezium.connector.postgresql.PostgresSourceInfoStructMaker"],
     ),
     ("include.schema.comments", &["false"]),
-    ("column.propagate.source.type", &[]),
-    ("datatype.propagate.source.type", &[]),
-    ("message.prefix.include.list", &[]),
-    ("message.prefix.exclude.list", &[]),
     ("openlineage.integration.enabled", &["false"]),
 ];
 
 /// Names that carry a number or a regular expression.
-const UNSUPPORTED_PREFIXES: &[&str] = &[
-    "column.mask.",
-    "column.truncate.to.",
-    "snapshot.select.statement.overrides.",
-];
+const UNSUPPORTED_PREFIXES: &[&str] = &["snapshot.select.statement.overrides."];
 
 /// Options that are set to something not supported yet, with what to say about each.
 pub(super) fn unsupported(config: &Config) -> Vec<(String, String)> {
@@ -180,9 +163,8 @@ mod tests {
     fn what_is_not_supported_is_refused_by_name_and_never_ignored() {
         let config: Config = [
             ("snapshot.mode", "when_needed"),
-            ("column.mask.hash.SHA-256.with.salt.x", "public.users.name"),
             ("database.sslpassword", "pssst"),
-            ("schema.name.adjustment.mode", "NONE"),
+            ("snapshot.tables.order.by.row.count", "DISABLED"),
             ("signal.data.collection", ""),
             ("decimal.handling.mode", "string"),
         ]
@@ -190,14 +172,7 @@ mod tests {
         .collect();
         let found = unsupported(&config);
         let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(
-            names,
-            [
-                "snapshot.mode",
-                "column.mask.hash.SHA-256.with.salt.x",
-                "database.sslpassword"
-            ]
-        );
+        assert_eq!(names, ["snapshot.mode", "database.sslpassword"]);
         assert!(
             found
                 .iter()
