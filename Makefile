@@ -6,7 +6,7 @@ CARGO ?= cargo
 SETUP := integration/servers/setup.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test docs soak lint bench
+.PHONY: help demo build test docs soak golden lint bench
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,11 +31,16 @@ soak: ## the long tests: 40 kills during 400,000 changes with either broker; SEE
 	@$(SETUP) test
 	$(CARGO) test --release --test soak -- --nocapture --test-threads 1
 
+golden: ## Debezium's recorded events, replayed; TARGET=pg15|pg18|mysql|mariadb, FIXTURES=folder, ONLY=fixture[/variant]
+	@$(SETUP) demo
+	$(CARGO) build --release
+	$(CARGO) test --release -q --test golden
+
 lint: ## formatting, clippy, the documentation's links
 	@$(SETUP) build
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --release --test bench --test demo --test soak -- -D warnings
+	$(CARGO) clippy --release --test bench --test demo --test golden --test soak -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps
 
 bench: ## the benchmark table; ONLY=name[,name], ROWS=2000000, RUNS=3, GIGABYTES=5, PEERS=1 with Debezium beside it

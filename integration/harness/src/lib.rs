@@ -35,7 +35,9 @@ pub use postgres::Postgres;
 pub use random::Random;
 pub use run::{Process, folder, free_port, guard, script};
 pub use sql::Sql;
-pub use topic::{Record, create_topic, end_offset, read_topic, scan_topic, topic_names, wait_for_records};
+pub use topic::{
+    Record, create_topic, end_offset, produce, read_topic, scan_topic, topic_names, wait_for_records,
+};
 pub use worker::{Worker, properties};
 
 use std::time::{Duration, Instant};

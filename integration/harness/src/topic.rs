@@ -6,6 +6,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::time::{Duration, Instant};
 
@@ -175,6 +176,21 @@ fn record(message: &impl Message) -> Record {
                 .collect()
         }),
     }
+}
+
+/// Writes one record and waits until it is acknowledged.
+pub fn produce(bootstrap: &str, topic: &str, key: Option<&[u8]>, value: &[u8]) {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .create()
+        .expect("a producer");
+    let mut record = BaseRecord::<[u8], [u8]>::to(topic).payload(value);
+    record.key = key;
+    producer
+        .send(record)
+        .map_err(|(e, _)| e)
+        .expect("room in the queue");
+    producer.flush(PATIENCE).expect("acknowledged");
 }
 
 /// Reads the topic again until it holds at least `count` records, and gives them.
