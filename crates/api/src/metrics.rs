@@ -4,8 +4,10 @@
 //! last clone of its [`Metrics`], so a deleted connector leaves nothing behind. Names are those of the JMX
 //! exporter for Debezium and Kafka Connect (`debezium_metrics_*`, `kafka_connect_*`), so that people's dashboards work.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How Prometheus should read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,15 +49,26 @@ pub struct Metrics(Arc<Scope>);
 
 struct Scope {
     labels: Vec<(String, String)>,
-    rows: Mutex<Vec<Row>>,
+    rows: Mutex<Rows>,
+}
+
+type Labels = Vec<(String, String)>;
+
+#[derive(Default)]
+struct Rows {
+    list: Vec<Row>,
+    /// Where in the list; a connector may have a figure for each of ten thousand tables.
+    places: HashMap<(&'static str, Labels), usize>,
 }
 
 struct Row {
     name: &'static str,
     help: &'static str,
     kind: MetricType,
-    labels: Vec<(String, String)>,
+    labels: Labels,
     value: Arc<AtomicI64>,
+    /// Whether the value is a moment, of which the age is told.
+    since: bool,
 }
 
 /// One figure as it stands now.
@@ -95,15 +108,23 @@ impl Registry {
             .iter()
             .filter_map(Weak::upgrade)
             .collect();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
         let mut samples = Vec::new();
         for scope in scopes {
-            for row in scope.rows.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let rows = scope.rows.lock().unwrap_or_else(PoisonError::into_inner);
+            for row in &rows.list {
+                let value = row.value.load(Ordering::Relaxed);
                 samples.push(Sample {
                     name: row.name,
                     help: row.help,
                     kind: row.kind,
                     labels: scope.labels.iter().chain(&row.labels).cloned().collect(),
-                    value: row.value.load(Ordering::Relaxed),
+                    value: match row.since {
+                        false => value,
+                        true if value == 0 => -1,
+                        true => now.saturating_sub(value).max(0),
+                    },
                 });
             }
         }
@@ -115,39 +136,49 @@ impl Registry {
 impl Metrics {
     /// A gauge; asked for again with the same name and labels, the same one.
     pub fn gauge(&self, name: &'static str, help: &'static str, labels: &[(&str, &str)]) -> Metric {
-        self.metric(MetricType::Gauge, name, help, labels)
+        self.metric(MetricType::Gauge, false, name, help, labels)
+    }
+
+    /// A gauge of the milliseconds since a moment: set it to the moment, in milliseconds since 1970. Until then it is -1.
+    pub fn since(&self, name: &'static str, help: &'static str, labels: &[(&str, &str)]) -> Metric {
+        self.metric(MetricType::Gauge, true, name, help, labels)
     }
 
     /// A counter; asked for again with the same name and labels, the same one.
     pub fn counter(&self, name: &'static str, help: &'static str, labels: &[(&str, &str)]) -> Metric {
-        self.metric(MetricType::Counter, name, help, labels)
+        self.metric(MetricType::Counter, false, name, help, labels)
     }
 
     fn metric(
         &self,
         kind: MetricType,
+        since: bool,
         name: &'static str,
         help: &'static str,
         labels: &[(&str, &str)],
     ) -> Metric {
         let labels = owned(labels);
         let mut rows = self.0.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(row) = rows.iter().find(|row| row.name == name && row.labels == labels) {
+        let key = (name, labels);
+        if let Some(row) = rows.places.get(&key).and_then(|place| rows.list.get(*place)) {
             return Metric(row.value.clone());
         }
         let value = Arc::new(AtomicI64::new(0));
-        rows.push(Row {
+        let place = rows.list.len();
+        rows.list.push(Row {
             name,
             help,
             kind,
-            labels,
+            labels: key.1.clone(),
             value: value.clone(),
+            since,
         });
+        rows.places.insert(key, place);
         Metric(value)
     }
 }
 
-fn owned(labels: &[(&str, &str)]) -> Vec<(String, String)> {
+fn owned(labels: &[(&str, &str)]) -> Labels {
     labels
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -168,5 +199,17 @@ mod tests {
         assert_eq!((samples.len(), samples[0].value), (1, 3));
         drop(scope);
         assert!(registry.samples().is_empty());
+    }
+
+    #[test]
+    fn an_age_is_told_once_there_is_a_moment() {
+        let registry = Registry::default();
+        let scope = registry.scope(&[]);
+        let last = scope.since("last", "Last.", &[]);
+        assert_eq!(registry.samples()[0].value, -1);
+        last.set(1);
+        assert!(registry.samples()[0].value > 1_000_000_000_000);
+        last.set(i64::MAX);
+        assert_eq!(registry.samples()[0].value, 0);
     }
 }

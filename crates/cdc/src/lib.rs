@@ -12,6 +12,7 @@ pub mod heartbeat;
 pub mod intern;
 pub mod java;
 pub mod mapper;
+pub mod metrics;
 pub mod naming;
 pub mod options;
 pub mod transaction;

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use pkcs8::{EncryptedPrivateKeyInfoRef, SecretDocument};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
@@ -12,6 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tapline_api::config::Secret;
 
 /// What of the server's certificate is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,7 @@ pub(crate) struct Names {
     pub(crate) root_cert: &'static str,
     pub(crate) cert: &'static str,
     pub(crate) key: &'static str,
+    pub(crate) key_password: &'static str,
 }
 
 /// What is asked of TLS.
@@ -43,6 +46,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) default_root_cert: Option<PathBuf>,
     pub(crate) cert: Option<&'a Path>,
     pub(crate) key: Option<&'a Path>,
+    /// Opens `key`, where it is encrypted.
+    pub(crate) key_password: Option<&'a Secret>,
     pub(crate) names: Names,
 }
 
@@ -76,7 +81,7 @@ pub(crate) fn client_config(wanted: &Wanted<'_>) -> Result<ClientConfig, Error> 
         (Some(cert), Some(path)) => {
             let key = provider
                 .key_provider
-                .load_private_key(private_key(names.key, path)?)
+                .load_private_key(private_key(names, path, wanted.key_password)?)
                 .map_err(|e| unreadable(names.key, path, &e))?;
             // Not looked at here: old tools make certificates of version 1, which the server may well accept.
             let certified = CertifiedKey::new(certificates(names.cert, cert)?, key);
@@ -107,20 +112,56 @@ fn certificates(setting: &str, path: &Path) -> Result<Vec<CertificateDer<'static
     Ok(found)
 }
 
-fn private_key(setting: &str, path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
+fn private_key(
+    names: Names,
+    path: &Path,
+    password: Option<&Secret>,
+) -> Result<PrivateKeyDer<'static>, Error> {
+    let setting = names.key;
     let bytes = std::fs::read(path).map_err(|e| unreadable(setting, path, &e))?;
-    if bytes.starts_with(b"-----BEGIN ENCRYPTED") || find(&bytes, b"Proc-Type: 4,ENCRYPTED") {
-        return Err(unreadable(
-            setting,
-            path,
-            &"an encrypted key is not supported yet",
-        ));
+    if find(&bytes, b"Proc-Type: 4,ENCRYPTED") {
+        let why =
+            "it is encrypted in OpenSSL's old form; rewrite it with 'openssl pkcs8 -topk8 -v2 aes-256-cbc'";
+        return Err(unreadable(setting, path, &why));
+    }
+    if find(&bytes, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") {
+        let text = String::from_utf8_lossy(&bytes);
+        let (_, document) =
+            SecretDocument::from_pem(text.trim()).map_err(|e| unreadable(setting, path, &e))?;
+        return decrypted(names, path, document.as_bytes(), password);
     }
     if find(&bytes, b"-----BEGIN ") {
         return PrivateKeyDer::from_pem_slice(&bytes).map_err(|e| unreadable(setting, path, &e));
     }
-    // What pgjdbc documents: `openssl pkcs8 -topk8 -outform DER`.
+    // What pgjdbc documents: `openssl pkcs8 -topk8 -outform DER`, encrypted or not.
+    if EncryptedPrivateKeyInfoRef::try_from(bytes.as_slice()).is_ok() {
+        return decrypted(names, path, &bytes, password);
+    }
     Ok(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(bytes)))
+}
+
+fn decrypted(
+    names: Names,
+    path: &Path,
+    der: &[u8],
+    password: Option<&Secret>,
+) -> Result<PrivateKeyDer<'static>, Error> {
+    let Some(password) = password else {
+        let why = format!("it is encrypted, and {} is not set", names.key_password);
+        return Err(unreadable(names.key, path, &why));
+    };
+    let info = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|e| unreadable(names.key, path, &e))?;
+    let document = info.decrypt(password.reveal()).map_err(|e| {
+        let why = format!(
+            "it can't be decrypted: {e}; {} is wrong, or it is encrypted otherwise than 'openssl pkcs8 -topk8 -v2 \
+             aes-256-cbc' does",
+            names.key_password
+        );
+        unreadable(names.key, path, &why)
+    })?;
+    Ok(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(
+        document.as_bytes().to_vec(),
+    )))
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> bool {
@@ -278,4 +319,56 @@ pub(crate) fn handshake_error(address: &str, mode: &str, names: Names, error: &i
         "TLS handshake with {address} failed ({}={mode}): {error}{hint}",
         names.mode
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: Names = Names {
+        mode: "sslmode",
+        authority_only: "",
+        root_cert: "sslrootcert",
+        cert: "sslcert",
+        key: "sslkey",
+        key_password: "sslpassword",
+    };
+
+    /// `openssl genpkey -algorithm ed25519 | openssl pkcs8 -topk8 -v2 aes-256-cbc -passout pass:pssst`
+    const ENCRYPTED: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----\n\
+        MIGbMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAjyPA9538TFcwICCAAw\n\
+        DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEILeO6GbM0P3LoNSW4ectKwEQB/M\n\
+        2lEvRkoOkC9NRJ8uNo19IgMz5/I3ldRpcemRmXgmdd6KuesOvk1M57AuA8z/6NzU\n\
+        0VeljeltdTQYmU+wl88=\n\
+        -----END ENCRYPTED PRIVATE KEY-----\n";
+
+    #[test]
+    fn an_encrypted_key_is_opened_by_its_password_alone() {
+        let folder = std::env::temp_dir().join(format!("tapline-tls-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("client.key");
+        std::fs::write(&path, ENCRYPTED).unwrap();
+        let open = |password: Option<&str>| {
+            let password = password.map(Secret::new);
+            private_key(NAMES, &path, password.as_ref())
+        };
+        let key = open(Some("pssst")).unwrap();
+        assert!(
+            ring::default_provider()
+                .key_provider
+                .load_private_key(key)
+                .is_ok()
+        );
+        let why = |found: Result<PrivateKeyDer<'static>, Error>| match found {
+            Err(Error::Config(text)) => text,
+            other => panic!("{other:?}"),
+        };
+        assert!(why(open(Some("wrong"))).contains("sslpassword is wrong"));
+        assert!(why(open(None)).contains("sslpassword is not set"));
+        // The same in DER, which pgjdbc documents.
+        let (_, document) = SecretDocument::from_pem(ENCRYPTED.trim()).unwrap();
+        std::fs::write(&path, document.as_bytes()).unwrap();
+        assert!(open(Some("pssst")).is_ok());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Slot {
     pub(crate) active_pid: Option<i32>,
     pub(crate) confirmed: Option<Lsn>,
     pub(crate) wal_status: Option<String>,
+    /// Whether standbys keep a copy of it (17+).
+    pub(crate) failover: bool,
 }
 
 /// What the server is.
@@ -288,8 +290,10 @@ impl Catalog {
 
     /// The slot of this name.
     pub(crate) async fn slot(&self, name: &str) -> Result<Option<Slot>> {
-        let sql = "SELECT plugin::text, database::text, active_pid, confirmed_flush_lsn::text, wal_status \
-                   FROM pg_replication_slots WHERE slot_name = $1";
+        // As JSON, since servers before 17 have no such column.
+        let sql = "SELECT plugin::text, database::text, active_pid, confirmed_flush_lsn::text, wal_status, \
+                   COALESCE((to_jsonb(s) ->> 'failover')::bool, false) \
+                   FROM pg_replication_slots s WHERE slot_name = $1";
         let rows = self.rows(sql, &[&name]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let confirmed: Option<String> = cell(row, 3)?;
@@ -299,6 +303,7 @@ impl Catalog {
             active_pid: cell(row, 2)?,
             confirmed: confirmed.and_then(|text| text.parse().ok()),
             wal_status: cell(row, 4)?,
+            failover: cell(row, 5)?,
         }))
     }
 
@@ -401,6 +406,34 @@ impl Catalog {
             .map(|row| cell(row, 0))
             .transpose()?
             .unwrap_or_default())
+    }
+
+    /// The same with the name of the identity's index.
+    pub(crate) async fn replica_identity_index(
+        &self,
+        schema: &str,
+        table: &str,
+    ) -> Result<(String, Option<String>)> {
+        let sql = "SELECT c.relreplident::text, (SELECT ic.relname::text FROM pg_index i \
+                   JOIN pg_class ic ON ic.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisreplident) \
+                   FROM pg_class c JOIN pg_namespace n ON c.relnamespace = n.oid \
+                   WHERE n.nspname = $1 AND c.relname = $2";
+        let rows = self.rows(sql, &[&schema, &table]).await?;
+        match rows.first() {
+            Some(row) => Ok((cell(row, 0)?, cell(row, 1)?)),
+            None => Ok((String::new(), None)),
+        }
+    }
+
+    /// Bytes of log that the slot holds back.
+    pub(crate) async fn retained(&self, slot: &str) -> Result<Option<i64>> {
+        let sql = "SELECT pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() \
+                   ELSE pg_current_wal_lsn() END, restart_lsn)::int8 FROM pg_replication_slots WHERE slot_name = $1";
+        let rows = self.rows(sql, &[&slot]).await?;
+        rows.first()
+            .map(|row| cell(row, 0))
+            .transpose()
+            .map(Option::flatten)
     }
 
     /// Whether the table has a primary key.

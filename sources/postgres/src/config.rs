@@ -14,6 +14,7 @@ use tapline_cdc::naming::TopicNaming;
 use tapline_cdc::options::{Guardrail, OnFailure, Skipped, metric_tags};
 use tapline_databases::postgres::{Settings, SslMode};
 
+use crate::replica_identity::{self, Identities};
 use crate::types::TypeModes;
 use crate::value::BinaryMode;
 
@@ -94,6 +95,16 @@ pub(crate) struct Options {
     pub(crate) skipped: Skipped,
     pub(crate) slot: String,
     pub(crate) slot_failover: bool,
+    /// `slot.max.retained.bytes`; zero for no limit.
+    pub(crate) slot_budget: i64,
+    pub(crate) identities: Identities,
+    pub(crate) read_only: bool,
+    /// `lsn.flush.timeout.ms` and what to do then.
+    pub(crate) flush_timeout: Duration,
+    pub(crate) on_flush_timeout: OnFailure,
+    pub(crate) metric_tags: Vec<(String, String)>,
+    /// `max.queue.size`, which is only told.
+    pub(crate) queue_records: usize,
     pub(crate) slot_drop_on_stop: bool,
     pub(crate) stream_parameters: Vec<(String, String)>,
     pub(crate) create_slot_timeout: Duration,
@@ -144,6 +155,8 @@ pub(crate) fn findings(config: &Config) -> Vec<(String, String)> {
     let tags = config.get("custom.metric.tags").unwrap_or_default();
     let tags: Vec<String> = tags.split(',').map(str::to_owned).collect();
     check("custom.metric.tags", metric_tags(&tags).map(drop));
+    let identities = config.get(replica_identity::OPTION).unwrap_or_default();
+    check(replica_identity::OPTION, Identities::new(identities).map(drop));
     for info in options::UNLISTED.validate(config) {
         found.extend(info.errors.into_iter().map(|error| (info.name.clone(), error)));
     }
@@ -192,6 +205,13 @@ impl Options {
             skipped: Skipped::new(config, &listed),
             slot: listed.required("slot.name")?.to_owned(),
             slot_failover: listed.boolean("slot.failover")?,
+            slot_budget: unlisted.integer("slot.max.retained.bytes")?,
+            identities: Identities::new(listed.text(replica_identity::OPTION).unwrap_or_default())?,
+            read_only: unlisted.boolean("read.only")?,
+            flush_timeout: listed.millis("lsn.flush.timeout.ms")?,
+            on_flush_timeout: on_failure(&listed, "lsn.flush.timeout.action", OnFailure::Fail),
+            metric_tags: metric_tags(listed.list("custom.metric.tags"))?,
+            queue_records: listed.count("max.queue.size")?,
             slot_drop_on_stop: listed.boolean("slot.drop.on.stop")?,
             stream_parameters: stream_parameters(listed.text("slot.stream.params").unwrap_or_default()),
             create_slot_timeout: Duration::from_secs(
@@ -269,6 +289,7 @@ fn settings(parsed: &Parsed) -> Result<Settings> {
     settings.ssl_root_cert = file("database.sslrootcert");
     settings.ssl_cert = file("database.sslcert");
     settings.ssl_key = file("database.sslkey");
+    settings.ssl_key_password = parsed.secret("database.sslpassword").cloned();
     settings.tcp_keep_alive = parsed.boolean("database.tcpKeepAlive")?;
     Ok(settings)
 }

@@ -9,6 +9,7 @@ use tapline_api::{Error, Result};
 use tapline_cdc::clock::Instant as Clock;
 use tapline_cdc::headers::{ContextHeaders, uuid_v7};
 use tapline_cdc::heartbeat::Heartbeat;
+use tapline_cdc::metrics::SourceMetrics;
 use tapline_cdc::transaction::Transactions;
 use tapline_databases::postgres::{self, Settings, literal};
 use tokio::sync::watch;
@@ -36,6 +37,7 @@ pub(crate) struct Driver {
     pub(crate) position: Option<Position>,
     /// The transaction that the stored offset is within, when transactions' metadata are wanted.
     pub(crate) transactions: Option<Transactions>,
+    pub(crate) metrics: SourceMetrics,
     /// The cluster that it is of.
     pub(crate) cluster: Option<Cluster>,
     pub(crate) output: Output,
@@ -88,6 +90,7 @@ impl Driver {
             end,
             prepared.server.sender_timeout,
         );
+        stream.measure(&self.metrics);
         stream.run(connection, &cancel).await
     }
 
@@ -146,9 +149,11 @@ impl Driver {
         let mut connection = self.replication().await?;
         let (cluster, end) = slot::identify(&mut connection).await?;
         publication::prepare(&prepared.catalog, &self.options, prepared.server.standby).await?;
+        self.set_identities(prepared).await?;
         let found = prepared.catalog.slot(&self.options.slot).await?;
         if let Some(found) = &found {
             slot::usable(&self.options, found)?;
+            slot::offer_failover(&mut connection, &self.options, &prepared.server, found).await?;
         }
         self.output.send_also(
             cluster_partition(self.options.naming.prefix()),
@@ -174,6 +179,16 @@ impl Driver {
         self.start_replication(prepared, connection, position.start(), cancel)
             .await
             .map(|connection| connection.map(|connection| (connection, position, end)))
+    }
+
+    /// `replica.identity.autoset.values`
+    async fn set_identities(&self, prepared: &Prepared) -> Result<()> {
+        let identities = &self.options.identities;
+        if identities.is_empty() || prepared.server.standby || self.options.read_only {
+            return Ok(());
+        }
+        let tables = publication::captured_tables(&prepared.catalog, &self.options).await?;
+        identities.apply(&prepared.catalog, &tables).await
     }
 
     /// Without a snapshot: from the stored offset, or from where the slot stands.

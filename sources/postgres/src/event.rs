@@ -13,6 +13,7 @@ use tapline_cdc::clock::Instant;
 use tapline_cdc::envelope::{SnapshotMarker, envelope, envelope_in, source_schema};
 use tapline_cdc::headers::ContextHeaders;
 use tapline_cdc::intern::constant;
+use tapline_cdc::metrics::Seen;
 use tapline_cdc::options::Skipped;
 use tapline_cdc::transaction::Transactions;
 
@@ -52,6 +53,8 @@ pub(crate) struct Events {
     tombstones: bool,
     skip_unchanged: bool,
     skipped: Skipped,
+    /// Events since they were last added to the figures.
+    pub(crate) seen: Seen,
     /// Boxed, since it is rarely there.
     pub(crate) transactions: Option<Box<Transactions>>,
     messages: MessageSchemas,
@@ -89,6 +92,7 @@ impl Events {
             tombstones: options.tombstones,
             skip_unchanged: options.skip_unchanged,
             skipped: options.skipped,
+            seen: Seen::default(),
             transactions: None,
             xmin: Value::Null,
             arena: BytesMut::with_capacity(ARENA),
@@ -134,6 +138,7 @@ impl Events {
 
     pub(crate) fn created(&mut self, plan: &Plan, row: Row, origin: &Origin, size: usize) {
         if !self.skipped.creates {
+            self.seen.creates += 1;
             let key = plan.key(&row);
             self.emit(
                 plan,
@@ -159,6 +164,7 @@ impl Events {
     ) {
         // Only REPLICA IDENTITY FULL sends what can be compared.
         if self.skip_unchanged && old.as_ref().is_some_and(|(row, _)| *row == new) {
+            self.seen.unchanged += 1;
             return;
         }
         let new_key = plan.key(&new);
@@ -179,6 +185,7 @@ impl Events {
             self.deleted_row(plan, old_key.clone(), before, origin, size, headers);
         }
         if !self.skipped.creates {
+            self.seen.creates += 1;
             let headers = self.headers.with_old_key(schema, old_key);
             self.emit(
                 plan,
@@ -203,6 +210,7 @@ impl Events {
         size: usize,
     ) {
         if !self.skipped.updates {
+            self.seen.updates += 1;
             self.emit(
                 plan,
                 key,
@@ -232,6 +240,7 @@ impl Events {
         size: usize,
         headers: Headers,
     ) {
+        self.seen.deletes += 1;
         let tombstone = self.tombstones.then(|| key.clone());
         self.emit(
             plan,
@@ -253,6 +262,7 @@ impl Events {
 
     pub(crate) fn truncated(&mut self, plan: &Plan, origin: &Origin) {
         if !self.skipped.truncates {
+            self.seen.others += 1;
             self.emit(
                 plan,
                 Value::Null,
@@ -323,6 +333,7 @@ impl Events {
             }
             _ => Value::Null,
         };
+        self.seen.others += 1;
         self.bytes += content.len() + prefix.len() + RECORD_OVERHEAD;
         let record = self
             .messages

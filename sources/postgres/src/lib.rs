@@ -26,6 +26,7 @@ mod output;
 mod pgoutput;
 mod position;
 mod publication;
+mod replica_identity;
 mod slot;
 mod snapshot;
 mod source_type;
@@ -34,6 +35,7 @@ mod table;
 mod task;
 mod types;
 mod value;
+mod wal;
 mod wire;
 
 use tapline_api::DEBEZIUM_VERSION;

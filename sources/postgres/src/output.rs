@@ -6,6 +6,7 @@
 use serde_json::Value as Json;
 use tapline_api::offset::{Offset, OffsetMark, Partition, SourceBatch};
 use tapline_api::{Record, Result};
+use tapline_cdc::metrics::QueueMetrics;
 use tokio::sync::mpsc;
 
 use crate::position::Position;
@@ -25,10 +26,11 @@ pub(crate) struct Output {
     also: Option<(Partition, Offset)>,
     /// What every offset says beside the position.
     further: Vec<(String, Json)>,
+    queue: QueueMetrics,
 }
 
 /// Makes both ends, for the source partition of positions.
-pub(crate) fn channel(partition: Partition) -> (Output, Batches) {
+pub(crate) fn channel(partition: Partition, queue: QueueMetrics) -> (Output, Batches) {
     let (sender, receiver) = mpsc::channel(WAITING);
     (
         Output {
@@ -36,6 +38,7 @@ pub(crate) fn channel(partition: Partition) -> (Output, Batches) {
             partition,
             also: None,
             further: Vec::new(),
+            queue,
         },
         receiver,
     )
@@ -60,6 +63,7 @@ impl Output {
         position: Option<&Position>,
     ) -> SourceBatch {
         let after = records.len();
+        self.queue.put(after, bytes);
         let mark = |partition: Partition, offset: Offset| OffsetMark {
             after,
             partition,

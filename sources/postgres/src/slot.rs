@@ -153,6 +153,28 @@ fn created(rows: Result<Vec<Row>, postgres::Error>, options: &Options) -> Result
     })
 }
 
+/// Makes an existing slot one that standbys keep a copy of, where `slot.failover` asks for it and the server can (17+).
+pub(crate) async fn offer_failover(
+    connection: &mut Connection,
+    options: &Options,
+    server: &Server,
+    slot: &Slot,
+) -> Result<()> {
+    if !options.slot_failover || slot.failover || server.version < 170_000 || server.standby {
+        return Ok(());
+    }
+    let command = format!(
+        "ALTER_REPLICATION_SLOT {} (FAILOVER true)",
+        identifier(&options.slot)
+    );
+    match connection.query(&command).await {
+        Ok(_) => tracing::info!(command, "standbys keep a copy of the slot from now on"),
+        // The slot's former walsender has not gone yet: the next start tries again.
+        Err(error) => tracing::warn!(%error, command, "the slot could not be made a failover slot"),
+    }
+    Ok(())
+}
+
 /// What the check looks at.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Situation<'a> {
@@ -293,6 +315,7 @@ mod tests {
             active_pid: None,
             confirmed: Some(Lsn(confirmed)),
             wal_status: Some("reserved".into()),
+            failover: false,
         }
     }
 

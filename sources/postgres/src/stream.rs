@@ -20,6 +20,7 @@ use tapline_cdc::clock::Instant as Clock;
 use tapline_cdc::filter::Selection;
 use tapline_cdc::heartbeat::Heartbeat;
 use tapline_cdc::intern::constant;
+use tapline_cdc::metrics::{SourceMetrics, StreamingMetrics};
 use tapline_cdc::options::OnFailure;
 use tapline_databases::postgres as pg;
 use tokio::sync::watch;
@@ -34,6 +35,7 @@ use crate::output::Output;
 use crate::pgoutput::{EPOCH_MICROS, Message, Old, Relation, ReplicaIdentity, Tuple, decode};
 use crate::position::{MessageType, Position, Prefix};
 use crate::table::{Column, Plan, Row, Table};
+use crate::wal::WalWatch;
 use crate::wire::{Block, Connection, Frame, copy_error};
 
 /// A read of so much means that more is coming.
@@ -66,6 +68,14 @@ pub(crate) struct Stream<'a> {
     done: bool,
     /// When to read the slot's xmin.
     xmin_due: Option<Instant>,
+    measured: Option<Measured>,
+}
+
+/// What is told of a stream.
+#[derive(Debug)]
+struct Measured {
+    streaming: StreamingMetrics,
+    wal: WalWatch,
 }
 
 /// What is known between messages.
@@ -141,7 +151,16 @@ impl<'a> Stream<'a> {
             until: None,
             done: false,
             xmin_due: (!options.xmin_interval.is_zero()).then(Instant::now),
+            measured: None,
         }
+    }
+
+    /// Keeps figures, and watches the slot.
+    pub(crate) fn measure(&mut self, metrics: &SourceMetrics) {
+        self.measured = Some(Measured {
+            streaming: metrics.streaming(),
+            wal: WalWatch::new(&self.options.slot, self.options.slot_budget, metrics),
+        });
     }
 
     /// Only what was committed before `end`: what a snapshot that sees the database at `end` has seen. Its records carry
@@ -154,7 +173,13 @@ impl<'a> Stream<'a> {
 
     /// Streams until cancelled. `connection` has been given `START_REPLICATION`.
     pub(crate) async fn run(&mut self, mut connection: Connection, cancel: &CancellationToken) -> Result<()> {
+        if let Some(measured) = &self.measured {
+            measured.streaming.connected(true);
+        }
         let ended = self.pump(&mut connection, cancel).await;
+        if let Some(measured) = &self.measured {
+            measured.streaming.connected(false);
+        }
         if ended.is_ok() {
             // What was committed last is worth one more message: the next start skips less.
             let _ = self.confirm(&mut connection, false).await;
@@ -189,6 +214,9 @@ impl<'a> Stream<'a> {
             }
             let now = Instant::now();
             self.read_xmin(now).await?;
+            if let Some(measured) = &mut self.measured {
+                measured.wal.look(self.catalog, now).await;
+            }
             let reading = block.is_empty() && !self.done;
             if !reading {
                 // While we don't listen, silence says nothing.
@@ -206,6 +234,10 @@ impl<'a> Stream<'a> {
                     let Some(permit) = permit else { return Ok(()) };
                     let (records, bytes) = self.events.take();
                     self.keep_further();
+                    if let Some(measured) = &self.measured {
+                        let seen = std::mem::take(&mut self.events.seen);
+                        measured.streaming.batch(seen, self.decoder.origin.at, Clock::now());
+                    }
                     permit.send(Ok(self.output.batch(records, bytes, marks.then_some(&self.decoder.position))));
                     self.decoder.moved = false;
                     idle_due = Instant::now() + IDLE_MARK;
@@ -316,8 +348,33 @@ impl<'a> Stream<'a> {
         put(&confirmed.0.to_be_bytes());
         put(&(Clock::now().micros() - EPOCH_MICROS).to_be_bytes());
         put(&[u8::from(ask)]);
-        connection.send_copy_data(&message).await?;
-        Ok(())
+        let sending = connection.send_copy_data(&message);
+        tokio::pin!(sending);
+        loop {
+            match tokio::time::timeout(self.options.flush_timeout, &mut sending).await {
+                Ok(sent) => return Ok(sent?),
+                Err(_) => self.flush_timed_out(confirmed)?,
+            }
+        }
+    }
+
+    /// `lsn.flush.timeout.action`: the position was not taken within `lsn.flush.timeout.ms`. Cut off, the message would
+    /// spoil the connection, so without an error it is waited for on.
+    fn flush_timed_out(&self, lsn: Lsn) -> Result<()> {
+        let text = format!(
+            "LSN flush operation for LSN '{lsn}' did not complete within the configured timeout of {} ms.",
+            self.options.flush_timeout.as_millis()
+        );
+        match self.options.on_flush_timeout {
+            OnFailure::Fail => Err(Error::fatal(text)
+                .exception("org.apache.kafka.connect.errors.ConnectException")
+                .hint("set lsn.flush.timeout.ms, or lsn.flush.timeout.action to warn or ignore")),
+            OnFailure::Warn => {
+                tracing::warn!("{text}");
+                Ok(())
+            }
+            OnFailure::Skip => Ok(()),
+        }
     }
 
     /// Handles one message; true when the server wants to hear from us now.
@@ -393,12 +450,13 @@ impl<'a> Stream<'a> {
 
     /// `event.processing.failure.handling.mode`: what becomes of an event that can't be made.
     #[inline]
-    fn tolerate(&self, done: Result<()>) -> Result<()> {
+    fn tolerate(&mut self, done: Result<()>) -> Result<()> {
         match done {
             Err(error) if error.kind() == Kind::Data && self.options.on_bad_event != OnFailure::Fail => {
                 if self.options.on_bad_event == OnFailure::Warn {
                     tracing::warn!(%error, lsn = %self.decoder.origin.lsn, "an event can't be processed and is left out");
                 }
+                self.events.seen.erroneous += 1;
                 Ok(())
             }
             done => done,
@@ -552,7 +610,7 @@ impl Decoder {
         match message {
             Message::Insert { relation, new } => {
                 if self.advance(lsn, MessageType::Insert)
-                    && let Some(plan) = find(&self.plans, relation)?
+                    && let Some(plan) = find(&self.plans, relation, events)?
                 {
                     let row = plan.tuple(block.bytes(), &new, None, &mut events.arena)?;
                     events.created(plan, row, &self.origin, size);
@@ -560,7 +618,7 @@ impl Decoder {
             }
             Message::Update { relation, old, new } => {
                 if self.advance(lsn, MessageType::Update)
-                    && let Some(plan) = find(&self.plans, relation)?
+                    && let Some(plan) = find(&self.plans, relation, events)?
                 {
                     let (old, row) = update(plan, events, block, old.as_ref(), &new)?;
                     events.updated(plan, old, row, &self.origin, size);
@@ -568,7 +626,7 @@ impl Decoder {
             }
             Message::Delete { relation, old } => {
                 if self.advance(lsn, MessageType::Delete)
-                    && let Some(plan) = find(&self.plans, relation)?
+                    && let Some(plan) = find(&self.plans, relation, events)?
                 {
                     let row = plan.tuple(block.bytes(), &old.tuple, None, &mut events.arena)?;
                     events.deleted(plan, row, &self.origin, size);
@@ -578,7 +636,7 @@ impl Decoder {
                 // One record per table, all at one LSN.
                 for relation in relations {
                     if self.advance(lsn, MessageType::Truncate)
-                        && let Some(plan) = find(&self.plans, relation)?
+                        && let Some(plan) = find(&self.plans, relation, events)?
                     {
                         events.truncated(plan, &self.origin);
                     }
@@ -592,6 +650,7 @@ impl Decoder {
             }
             Message::Commit { commit_micros, .. } => {
                 self.commit(lsn, commit_micros);
+                events.seen.committed += 1;
                 events.transaction_ended(&self.origin);
             }
             Message::Logical {
@@ -706,8 +765,16 @@ impl Decoder {
     }
 }
 
-fn find(plans: &HashMap<u32, Option<Plan>>, relation: u32) -> Result<Option<&Plan>> {
+fn find<'a>(
+    plans: &'a HashMap<u32, Option<Plan>>,
+    relation: u32,
+    events: &mut Events,
+) -> Result<Option<&'a Plan>> {
     match plans.get(&relation) {
+        Some(None) => {
+            events.seen.filtered += 1;
+            Ok(None)
+        }
         Some(plan) => Ok(plan.as_ref()),
         None => Err(malformed(&format!(
             "rows of relation {relation} come before its description"

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tapline_api::offset::{CommittedOffsets, SourceBatch};
 use tapline_api::source::{SourceContext, SourceTask};
 use tapline_api::{Error, Result};
+use tapline_cdc::metrics::{QueueMetrics, SourceMetrics};
 use tapline_cdc::transaction::Transactions;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -28,6 +29,7 @@ pub(crate) struct Task {
 struct Running {
     options: Arc<Options>,
     batches: Batches,
+    queue: QueueMetrics,
     confirmed: watch::Sender<Lsn>,
     cancel: CancellationToken,
     /// Until it has ended and been looked at.
@@ -48,7 +50,9 @@ impl SourceTask for Task {
         let transactions = options
             .transactions
             .then(|| Transactions::load(options.naming.transaction(), stored.as_ref()));
-        let (output, batches) = output::channel(partition(prefix));
+        let metrics = SourceMetrics::new(context.metrics.clone(), "postgres", prefix, &options.metric_tags);
+        let queue = metrics.queue("streaming", options.queue_records, options.batch_bytes * 3);
+        let (output, batches) = output::channel(partition(prefix), queue.clone());
         let (confirmed, confirmations) = watch::channel(Lsn::NONE);
         let cancel = context.cancel.child_token();
         let driver = Driver {
@@ -56,6 +60,7 @@ impl SourceTask for Task {
             task: context.task,
             position,
             transactions,
+            metrics,
             cluster: cluster.as_ref().and_then(Cluster::from_offset),
             output,
             confirmed: confirmations,
@@ -65,6 +70,7 @@ impl SourceTask for Task {
         self.running = Some(Running {
             options: Arc::new(options),
             batches,
+            queue,
             confirmed,
             cancel,
             driver: Some(driver),
@@ -77,7 +83,12 @@ impl SourceTask for Task {
             return Err(Error::fatal("the task was polled before it was started"));
         };
         match running.batches.recv().await {
-            Some(batch) => batch,
+            Some(batch) => {
+                if let Ok(batch) = &batch {
+                    running.queue.taken(batch.records.len(), batch.bytes);
+                }
+                batch
+            }
             None => {
                 if let Some(driver) = &mut running.driver {
                     let ended = driver.await;

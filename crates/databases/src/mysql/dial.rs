@@ -17,6 +17,7 @@ const NAMES: Names = Names {
     root_cert: "the file of trusted certificates",
     cert: "the client's certificate",
     key: "the client's key",
+    key_password: "the password of the client's key",
 };
 
 /// Connects, in the clear. The caller sets the time limit, over the log-in too.
@@ -69,6 +70,7 @@ pub async fn encrypt(settings: &Settings, stream: Stream) -> Result<Stream, Erro
         default_root_cert: None,
         cert: settings.ssl_cert.as_deref(),
         key: settings.ssl_key.as_deref(),
+        key_password: None,
         names: NAMES,
     };
     let config = tls::client_config(&wanted).map_err(|error| match error {

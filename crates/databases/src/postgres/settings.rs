@@ -80,8 +80,10 @@ pub struct Settings {
     pub ssl_root_cert: Option<PathBuf>,
     /// PEM file of our own certificate (chain).
     pub ssl_cert: Option<PathBuf>,
-    /// Private key of `ssl_cert`: PEM, or PKCS #8 in DER as pgjdbc wants it; not encrypted.
+    /// Private key of `ssl_cert`: PEM, or PKCS #8 in DER as pgjdbc wants it.
     pub ssl_key: Option<PathBuf>,
+    /// Opens `ssl_key` where that is encrypted (PKCS #8, PBES2).
+    pub ssl_key_password: Option<Secret>,
     /// What `pg_stat_activity` shows.
     pub application_name: String,
     /// Limit for name resolution, TCP, TLS and log-in together.
@@ -107,6 +109,7 @@ impl Settings {
             ssl_root_cert: None,
             ssl_cert: None,
             ssl_key: None,
+            ssl_key_password: None,
             application_name: "tapline".to_owned(),
             connect_timeout: Duration::from_secs(10),
             tcp_keep_alive: true,

@@ -14,6 +14,7 @@ const NAMES: Names = Names {
     root_cert: "sslrootcert",
     cert: "sslcert",
     key: "sslkey",
+    key_password: "sslpassword",
 };
 
 /// The TLS configuration that `settings` ask for.
@@ -31,6 +32,7 @@ pub(super) fn client_config(settings: &Settings) -> Result<ClientConfig, Error> 
         default_root_cert: default_root_cert(),
         cert: settings.ssl_cert.as_deref(),
         key: settings.ssl_key.as_deref(),
+        key_password: settings.ssl_key_password.as_ref(),
         names: NAMES,
     };
     tls::client_config(&wanted).map_err(|error| match error {
