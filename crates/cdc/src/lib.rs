@@ -15,4 +15,5 @@ pub mod mapper;
 pub mod metrics;
 pub mod naming;
 pub mod options;
+pub mod snapshot;
 pub mod transaction;
