@@ -121,6 +121,10 @@ pub(crate) struct Options {
     pub(crate) snapshot_delay: Duration,
     pub(crate) streaming_delay: Duration,
     pub(crate) snapshot_shared_lock: bool,
+    /// How many sessions read a snapshot.
+    pub(crate) snapshot_threads: usize,
+    /// About how many bytes of a table make a chunk.
+    pub(crate) snapshot_chunk_bytes: u64,
     pub(crate) lock_timeout: Duration,
     pub(crate) tombstones: bool,
     pub(crate) skip_unchanged: bool,
@@ -249,6 +253,8 @@ impl Options {
             snapshot_delay: listed.millis("snapshot.delay.ms")?,
             streaming_delay: listed.millis("streaming.delay.ms")?,
             snapshot_shared_lock: lower(&listed, "snapshot.locking.mode") == "shared",
+            snapshot_threads: listed.count("snapshot.max.threads")?.clamp(1, 64),
+            snapshot_chunk_bytes: unlisted.count("internal.snapshot.chunk.bytes")?.max(1) as u64,
             lock_timeout: listed.millis("snapshot.lock.timeout.ms")?,
             tombstones: listed.boolean("tombstones.on.delete")?,
             skip_unchanged: unlisted.boolean("skip.messages.without.change")?,

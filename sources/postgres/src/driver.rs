@@ -3,8 +3,10 @@
 //! It runs beside the worker's calls, in a task of its own, so that the server is answered while nobody polls. What it
 //! finds goes out as batches; what ends it goes out as the last item.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tapline_api::source::OffsetReader;
 use tapline_api::{Error, Result};
 use tapline_cdc::clock::Instant as Clock;
 use tapline_cdc::headers::{ContextHeaders, uuid_v7};
@@ -24,12 +26,12 @@ use crate::output::Output;
 use crate::position::{Cluster, Position, SnapshotState, cluster_partition};
 use crate::publication;
 use crate::slot::{self, Situation, Start, Wanted};
+use crate::snapshot::sieve::Sieve;
 use crate::snapshot::{self, Snapshot};
 use crate::stream::Stream;
 use crate::wire::{Connection, Role};
 
 /// What a run starts from.
-#[derive(Debug)]
 pub(crate) struct Driver {
     pub(crate) options: Options,
     pub(crate) task: u32,
@@ -41,6 +43,10 @@ pub(crate) struct Driver {
     /// The cluster that it is of.
     pub(crate) cluster: Option<Cluster>,
     pub(crate) output: Output,
+    /// What is stored of a snapshot that was killed.
+    pub(crate) offsets: Arc<dyn OffsetReader>,
+    /// The number of what a snapshot has stored, as it is committed.
+    pub(crate) stored: watch::Receiver<u64>,
     pub(crate) confirmed: watch::Receiver<Lsn>,
     pub(crate) cancel: CancellationToken,
 }
@@ -164,7 +170,10 @@ impl Driver {
                 None => Wanted::Lasting { snapshot: true },
                 Some(_) => Wanted::Temporary,
             };
-            let position = self.snapshot(prepared, &mut connection, wanted, cancel).await?;
+            let resumes = self.resumes(&cluster, end, found.as_ref());
+            let position = self
+                .snapshot(prepared, &mut connection, wanted, resumes, cancel)
+                .await?;
             connection.close(false).await;
             connection = self.replication().await?;
             pause(self.options.streaming_delay, cancel).await;
@@ -226,11 +235,35 @@ impl Driver {
         Ok(Position::default())
     }
 
+    /// Whether a snapshot that was killed can go on: its slot must have all changes since.
+    fn resumes(&self, cluster: &Cluster, end: Lsn, found: Option<&crate::catalog::Slot>) -> bool {
+        let killed = |position: &&Position| position.snapshot == Some(SnapshotState::Running);
+        let Some(position) = self.position.as_ref().filter(killed) else {
+            return false;
+        };
+        let situation = Situation {
+            position,
+            slot: found,
+            known: self.cluster.as_ref(),
+            cluster,
+            end,
+        };
+        match slot::check(&self.options, situation) {
+            Ok(Start::Offset) => true,
+            Ok(Start::Slot) => false,
+            Err(error) => {
+                tracing::warn!(%error, "a snapshot was interrupted, and can't go on where it was: it begins anew");
+                false
+            }
+        }
+    }
+
     async fn snapshot(
         &mut self,
         prepared: &mut Prepared,
         connection: &mut Connection,
         wanted: Wanted,
+        resumes: bool,
         cancel: &CancellationToken,
     ) -> Result<Position> {
         pause(self.options.snapshot_delay, cancel).await;
@@ -243,37 +276,50 @@ impl Driver {
             cancel,
         )
         .await?;
-        let again = wanted == Wanted::Temporary && self.options.snapshot_mode == SnapshotMode::Initial;
+        let interrupted = self
+            .position
+            .is_some_and(|position| position.snapshot == Some(SnapshotState::Running));
         let reading = async {
-            let transaction = snapshot::open(&self.options, created.snapshot.as_deref()).await?;
-            if again {
-                self.catch_up(prepared, created.consistent, cancel).await?;
+            let mut sessions = snapshot::open(&self.options, created.snapshot.as_deref()).await?;
+            if interrupted && wanted == Wanted::Temporary {
+                self.catch_up(
+                    prepared,
+                    &mut sessions.planner,
+                    resumes,
+                    created.consistent,
+                    cancel,
+                )
+                .await?;
             }
-            self.read_tables(prepared, transaction, created.consistent).await
+            self.read_tables(prepared, sessions, resumes, created.consistent)
+                .await
         };
         cancellable(cancel, reading).await
     }
 
-    /// Streams what has happened since the slot was made, before a snapshot is begun again.
-    ///
-    /// A snapshot that was interrupted has told of rows that may be deleted since, and of keys that may have changed; the
-    /// new one, which sees the database at `until`, would never mention them. So the changes between the two go out
-    /// first: nothing is missing, and the positions of every key rise, from the first snapshot's through the changes' to
-    /// the second's.
+    /// Streams what has happened since a snapshot was interrupted, before it goes on in another one that sees the database
+    /// at `until`: nothing of what was read then is missing a change, and no row goes back in time.
     async fn catch_up(
         &mut self,
         prepared: &mut Prepared,
+        planner: &mut Connection,
+        resumes: bool,
         until: Lsn,
         cancel: &CancellationToken,
     ) -> Result<()> {
+        let (sieve, position) = if resumes {
+            let sieve = Sieve::load(&prepared.catalog, planner, &*self.offsets, &self.options).await?;
+            (sieve, self.position.unwrap_or_default())
+        } else {
+            (Sieve::default(), Position::default())
+        };
         let connection = self.replication().await?;
-        let connection = self
-            .start_replication(prepared, connection, Lsn::NONE, cancel)
-            .await?;
+        let from = position.start();
+        let connection = self.start_replication(prepared, connection, from, cancel).await?;
         let Some(connection) = connection else {
             return Ok(());
         };
-        tracing::info!(%until, "a snapshot was interrupted: the changes since then go first");
+        tracing::info!(%from, %until, "a snapshot was interrupted: the changes since then go first");
         let stream = Stream::new(
             &self.options,
             &mut prepared.catalog,
@@ -281,11 +327,11 @@ impl Driver {
             &mut self.output,
             self.confirmed.clone(),
             None,
-            Position::default(),
+            position,
             until,
             prepared.server.sender_timeout,
         );
-        stream.until(until).run(connection, cancel).await
+        stream.until(until, sieve).run(connection, cancel).await
     }
 
     /// `initial_only`: a snapshot without a slot, since nothing will be streamed.
@@ -293,8 +339,9 @@ impl Driver {
         pause(self.options.snapshot_delay, cancel).await;
         let reading = async {
             let lsn = prepared.catalog.current_lsn().await?;
-            let transaction = snapshot::open(&self.options, None).await?;
-            self.read_tables(prepared, transaction, lsn).await
+            let sessions = snapshot::open(&self.options, None).await?;
+            let resumes = self.position.is_some();
+            self.read_tables(prepared, sessions, resumes, lsn).await
         };
         cancellable(cancel, reading).await?;
         tracing::info!("snapshot.mode is initial_only: nothing is streamed");
@@ -304,13 +351,28 @@ impl Driver {
     async fn read_tables(
         &mut self,
         prepared: &mut Prepared,
-        transaction: Connection,
+        sessions: snapshot::Sessions,
+        resumes: bool,
         lsn: Lsn,
     ) -> Result<Position> {
-        let Prepared { catalog, events, .. } = prepared;
-        let snapshot =
-            Snapshot::new(&self.options, catalog, events, &mut self.output, transaction, lsn).await?;
-        let position = snapshot.run().await?;
+        let Prepared {
+            catalog,
+            server,
+            events,
+        } = prepared;
+        let position = Snapshot::run(
+            &self.options,
+            server.version,
+            catalog,
+            events,
+            &mut self.output,
+            &*self.offsets,
+            resumes,
+            sessions,
+            lsn,
+            self.stored.clone(),
+        )
+        .await?;
         // Debezium beats once after a snapshot, whatever the interval.
         if let Some(heartbeat) = Heartbeat::new(
             self.options.heartbeat,

@@ -101,6 +101,24 @@ impl Events {
         }
     }
 
+    /// Another one of the same run, with nothing collected.
+    pub(crate) fn fork(&self) -> Self {
+        Self {
+            schema: self.schema.clone(),
+            name: self.name.clone(),
+            database: self.database.clone(),
+            headers: self.headers.clone(),
+            shared: self.shared.clone(),
+            transactions: None,
+            messages: self.messages.clone(),
+            xmin: self.xmin.clone(),
+            arena: BytesMut::with_capacity(ARENA),
+            records: Vec::new(),
+            bytes: 0,
+            ..*self
+        }
+    }
+
     /// The schema of the source block, which envelopes are planned with.
     pub(crate) fn source_schema(&self) -> &SchemaRef {
         &self.schema

@@ -14,7 +14,7 @@ use crate::config::Options;
 use crate::value::{BinaryMode, binary_value};
 
 /// The schemas of messages, built once per run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct MessageSchemas {
     topic: Arc<str>,
     collection: Arc<str>,

@@ -1,51 +1,126 @@
 //! The tables' rows, as they were at one point of the log.
 //!
 //! ```text
-//!  slot made ── exports a snapshot at LSN S ──▶ COPY table 1, COPY table 2, …  (one transaction sees S)
+//!  slot made ── exports a snapshot at LSN S ──▶ reader: COPY chunk, COPY chunk, …  ┐
+//!      │                                        reader: COPY chunk, …              ├─▶ batches
+//!      │                            planner: lock, columns, where to cut ──▲ asks  ┘
 //!      └────────────── keeps the log from S on ──────────────▶ streaming starts at S
 //! ```
 //!
-//! The snapshot is imported before the exporting connection does anything else. Each table is locked against changes of
-//! structure (ACCESS SHARE, which COPY takes anyway) before its columns are read, so that the plan fits the rows. One row
-//! is held back, because whether it was the last of its table, or of all, shows only afterwards.
+//! All sessions import one snapshot before the exporting connection does anything else. Each table is locked against
+//! changes of structure (ACCESS SHARE, which COPY takes anyway) before its columns are read, so that the plan fits the rows.
+//! Tables are planned one after the other, when a reader asks for more; what a chunk is, how it is stored and how a killed
+//! snapshot goes on, `tapline_cdc::snapshot` says. What a snapshot sees is named by its LSN: everything that was committed
+//! before, and nothing else.
 
+pub(crate) mod cut;
+mod reader;
+pub(crate) mod sieve;
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use tapline_api::{Error, Record, Result};
+use tapline_api::offset::{OffsetMark, SourceBatch};
+use tapline_api::source::OffsetReader;
+use tapline_api::{Error, Result, SchemaRef};
 use tapline_cdc::clock::Instant;
 use tapline_cdc::envelope::SnapshotMarker;
+use tapline_cdc::snapshot::{Ledger, Progress, progress_partition};
 use tapline_databases::postgres::{self, identifier, literal, qualified};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
 use crate::catalog::Catalog;
 use crate::config::Options;
-use crate::event::{Events, Origin, remark};
+use crate::event::{Events, Origin};
 use crate::lsn::Lsn;
 use crate::output::Output;
 use crate::position::{Position, SnapshotState};
 use crate::publication::captured_tables;
 use crate::table::Plan;
-use crate::wire::{Connection, Frame, Role, copy_error};
+use crate::wire::{Connection, Role};
+
+use reader::{Reader, Work};
+
+/// The number that the first stored position of a run counts as; those of chunks follow.
+pub(crate) const RUNNING: u64 = 1;
 
 /// How often to tell how far a table is.
 const PROGRESS: Duration = Duration::from_secs(10);
 
-/// A snapshot to be taken.
+/// The sessions of a snapshot: one to plan with, and those that read.
 #[derive(Debug)]
-pub(crate) struct Snapshot<'a> {
-    pub(crate) options: &'a Options,
-    pub(crate) catalog: &'a mut Catalog,
-    pub(crate) events: &'a mut Events,
-    pub(crate) output: &'a mut Output,
-    connection: Connection,
-    origin: Origin,
-    position: Position,
-    held: Option<(Record, SnapshotMarker)>,
+pub(crate) struct Sessions {
+    pub(crate) planner: Connection,
+    readers: Vec<Connection>,
 }
 
-/// Opens the snapshot's transaction. `exported` is the name of a snapshot to see the database by; without one the
-/// transaction takes its own.
-pub(crate) async fn open(options: &Options, exported: Option<&str>) -> Result<Connection> {
+/// A snapshot to be taken.
+pub(crate) struct Snapshot<'a> {
+    options: Arc<Options>,
+    version: u32,
+    catalog: &'a mut Catalog,
+    offsets: &'a dyn OffsetReader,
+    /// Whether a former run's progress counts.
+    resumes: bool,
+    planner: Connection,
+    /// The schema of the source block.
+    source: SchemaRef,
+    tables: Vec<(String, String)>,
+    /// How many of `tables` are planned.
+    planned: usize,
+    current: Option<Current>,
+    shared: Arc<Shared>,
+}
+
+/// What the readers of a snapshot share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    origin: Origin,
+    position: Position,
+    /// The name of what the snapshot sees.
+    seen: String,
+    ledger: Mutex<Ledger>,
+    /// Readers that may still come upon a row.
+    reading: std::sync::atomic::AtomicUsize,
+    tables: usize,
+}
+
+/// The table that chunks are given out of.
+#[derive(Debug)]
+struct Current {
+    index: usize,
+    /// As the ledger numbers it.
+    number: usize,
+    plan: Arc<Plan>,
+    plain: bool,
+    key: Vec<String>,
+    progress: Progress,
+    weight: u64,
+    rows: Arc<AtomicU64>,
+}
+
+/// Opens the snapshot's transactions. `exported` is the name of a snapshot to see the database by; without one they take
+/// one of their own.
+pub(crate) async fn open(options: &Options, exported: Option<&str>) -> Result<Sessions> {
+    let mut planner = session(options, exported).await?;
+    let own;
+    let exported = match exported {
+        Some(name) => Some(name),
+        None => {
+            own = first_cell(&mut planner, "SELECT pg_export_snapshot()").await?;
+            Some(own.as_str())
+        }
+    };
+    let mut readers = Vec::with_capacity(options.snapshot_threads);
+    for _ in 0..options.snapshot_threads {
+        readers.push(session(options, exported).await?);
+    }
+    Ok(Sessions { planner, readers })
+}
+
+async fn session(options: &Options, exported: Option<&str>) -> Result<Connection> {
     let mut settings = options.settings.clone();
     settings.application_name = "tapline snapshot".to_owned();
     let mut connection = Connection::open(&settings, Role::Sql).await?;
@@ -69,32 +144,63 @@ pub(crate) async fn open(options: &Options, exported: Option<&str>) -> Result<Co
     Ok(connection)
 }
 
+async fn first_cell(connection: &mut Connection, sql: &str) -> Result<String> {
+    let rows = connection.query(sql).await?;
+    let cell = rows.into_iter().next().and_then(|row| row.into_iter().next());
+    cell.flatten()
+        .ok_or_else(|| Error::fatal(format!("the server's answer to {sql} is empty")))
+}
+
+/// The tables that a snapshot reads, in its order.
+pub(crate) async fn snapshot_tables(catalog: &Catalog, options: &Options) -> Result<Vec<(String, String)>> {
+    let mut tables = captured_tables(catalog, options).await?;
+    options.guardrail.check(tables.len())?;
+    let only = &options.snapshot_tables;
+    tables.retain(|(schema, table)| only.is_empty() || only.matches(&format!("{schema}.{table}")));
+    options.filters.sort_for_snapshot(&mut tables, Clone::clone);
+    if options.skipped.reads {
+        tables.clear();
+    }
+    Ok(tables)
+}
+
+/// How far a former run came with a table.
+pub(crate) async fn stored_progress(
+    offsets: &dyn OffsetReader,
+    options: &Options,
+    schema: &str,
+    table: &str,
+) -> Result<Option<Progress>> {
+    let partition = progress_partition(options.naming.prefix(), &format!("{schema}.{table}"));
+    let stored = offsets.offset(&partition).await?;
+    Ok(stored.as_ref().and_then(Progress::from_offset))
+}
+
 impl<'a> Snapshot<'a> {
-    /// Over an open transaction that sees the database at `lsn`.
-    pub(crate) async fn new(
-        options: &'a Options,
+    /// Over open transactions that see the database at `lsn`. Reads all that is left of the captured tables, and gives the
+    /// position to stream from. `stored` tells the numbers of stored offsets.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a task")]
+    pub(crate) async fn run(
+        options: &Options,
+        version: u32,
         catalog: &'a mut Catalog,
-        events: &'a mut Events,
-        output: &'a mut Output,
-        mut connection: Connection,
+        events: &Events,
+        output: &mut Output,
+        offsets: &'a dyn OffsetReader,
+        resumes: bool,
+        mut sessions: Sessions,
         lsn: Lsn,
-    ) -> Result<Self> {
-        let rows = connection
-            .query("SELECT (extract(epoch FROM current_timestamp) * 1000000)::int8")
-            .await?;
-        let micros = rows
-            .first()
-            .and_then(|row| row.first().cloned().flatten())
-            .and_then(|text| text.parse().ok());
-        let micros: i64 = micros.ok_or_else(|| Error::fatal("the server's clock is unreadable"))?;
+        mut stored: watch::Receiver<u64>,
+    ) -> Result<Position> {
+        let micros = first_cell(
+            &mut sessions.planner,
+            "SELECT (extract(epoch FROM current_timestamp) * 1000000)::int8",
+        )
+        .await?;
+        let micros: i64 = micros
+            .parse()
+            .map_err(|_| Error::fatal("the server's clock is unreadable"))?;
         let tx_id = catalog.current_transaction().await?;
-        let origin = Origin {
-            at: Instant::from_micros(micros),
-            lsn,
-            last_commit: None,
-            tx_id: Some(tx_id),
-            replication: None,
-        };
         let position = Position {
             lsn: Some(lsn),
             tx_id: Some(tx_id),
@@ -102,169 +208,239 @@ impl<'a> Snapshot<'a> {
             snapshot: Some(SnapshotState::Running),
             ..Position::default()
         };
-        Ok(Self {
-            options,
-            catalog,
-            events,
-            output,
-            connection,
+        let origin = Origin {
+            at: Instant::from_micros(micros),
+            lsn,
+            last_commit: None,
+            tx_id: Some(tx_id),
+            replication: None,
+        };
+        let tables = snapshot_tables(catalog, options).await?;
+        let shared = Arc::new(Shared {
             origin,
             position,
-            held: None,
-        })
-    }
-
-    /// Reads all captured tables, and gives the position to stream from.
-    pub(crate) async fn run(mut self) -> Result<Position> {
-        let mut tables = captured_tables(self.catalog, self.options).await?;
-        self.options.guardrail.check(tables.len())?;
-        let only = &self.options.snapshot_tables;
-        tables.retain(|(schema, table)| only.is_empty() || only.matches(&format!("{schema}.{table}")));
-        self.options.filters.sort_for_snapshot(&mut tables, Clone::clone);
-        if self.options.skipped.reads {
-            tables.clear();
-        }
-        if self.options.snapshot_shared_lock {
-            for (schema, table) in &tables {
-                self.lock(schema, table).await?;
+            seen: lsn.to_string(),
+            ledger: Mutex::new(Ledger::new(RUNNING)),
+            reading: sessions.readers.len().into(),
+            tables: tables.len(),
+        });
+        let mut snapshot = Self {
+            options: Arc::new(options.clone()),
+            version,
+            catalog,
+            offsets,
+            resumes,
+            planner: sessions.planner,
+            source: events.source_schema().clone(),
+            tables,
+            planned: 0,
+            current: None,
+            shared,
+        };
+        if options.snapshot_shared_lock {
+            for (schema, table) in snapshot.tables.clone() {
+                snapshot.lock(&schema, &table).await?;
             }
         }
-        tracing::info!(tables = tables.len(), lsn = %self.origin.lsn, "snapshot begins");
-        for (index, (schema, table)) in tables.iter().enumerate() {
-            let rows = self.table(schema, table, index == 0).await?;
-            tracing::info!(
-                schema,
-                table,
-                rows,
-                "table {} of {} is read",
-                index + 1,
-                tables.len()
-            );
+        tracing::info!(tables = snapshot.tables.len(), %lsn, resumes, "snapshot begins");
+        // Before any row goes out it is known that a snapshot is under way: a deleted row might stay for ever else.
+        let begun = SourceBatch {
+            flush: true,
+            ..output.batch(Vec::new(), 0, Some(&position))
+        };
+        send(output, begun).await?;
+        if !snapshot.tables.is_empty() {
+            wait(&mut stored, RUNNING).await?;
         }
-        if let Some((mut record, _)) = self.held.take() {
-            remark(&mut record, SnapshotMarker::Last);
-            self.events.records.push(record);
+        snapshot.read(events, output, sessions.readers, stored).await?;
+        let completed = Position {
+            snapshot: Some(SnapshotState::Completed),
+            ..position
+        };
+        let mut last = output.batch(Vec::new(), 0, Some(&completed));
+        {
+            let ledger = snapshot
+                .shared
+                .ledger
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            last.marks.extend(ledger.partitions().map(|partition| OffsetMark {
+                after: 0,
+                partition: partition.clone(),
+                offset: None,
+            }));
         }
-        self.position.snapshot = Some(SnapshotState::Completed);
-        self.flush().await?;
-        self.connection.close(false).await;
+        send(output, last).await?;
+        snapshot.planner.close(false).await;
         tracing::info!("snapshot is complete");
         Ok(Position {
             snapshot: None,
-            ..self.position
+            ..position
         })
+    }
+
+    /// Answers the readers until all have ended.
+    async fn read(
+        &mut self,
+        events: &Events,
+        output: &Output,
+        connections: Vec<Connection>,
+        stored: watch::Receiver<u64>,
+    ) -> Result<()> {
+        let (asks, mut asked) = mpsc::channel::<oneshot::Sender<Option<Work>>>(1);
+        let mut readers = JoinSet::new();
+        for connection in connections {
+            let reader = Reader::new(
+                self.options.clone(),
+                connection,
+                events.fork(),
+                output.clone(),
+                self.shared.clone(),
+                stored.clone(),
+            );
+            readers.spawn(reader.run(asks.clone()));
+        }
+        drop(asks);
+        loop {
+            tokio::select! {
+                Some(ask) = asked.recv() => {
+                    let work = self.next().await?;
+                    // A reader that has failed says so below.
+                    let _ = ask.send(work);
+                }
+                ended = readers.join_next() => match ended {
+                    None => return Ok(()),
+                    Some(Ok(result)) => result?,
+                    Some(Err(_)) => {
+                        return Err(Error::fatal("a snapshot's reader ended unexpectedly; the log has more"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next chunk to read, planning the next table where one is due.
+    async fn next(&mut self) -> Result<Option<Work>> {
+        loop {
+            let claim = self
+                .shared
+                .ledger
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .claim();
+            if let (Some(claim), Some(current)) = (claim, &self.current)
+                && current.number == claim.table
+            {
+                let first = match (claim.chunk, current.index) {
+                    (0, 0) => SnapshotMarker::First,
+                    (0, _) => SnapshotMarker::FirstInDataCollection,
+                    _ => SnapshotMarker::True,
+                };
+                let condition = cut::condition(&current.key, &current.progress.chunks, claim.chunk);
+                return Ok(Some(Work {
+                    claim,
+                    sql: copy_statement(&current.plan, current.plain, condition.as_deref()),
+                    plan: current.plan.clone(),
+                    first,
+                    weight: current.weight,
+                    index: current.index,
+                    rows: current.rows.clone(),
+                }));
+            }
+            let Some((schema, table)) = self.tables.get(self.planned).cloned() else {
+                return Ok(None);
+            };
+            self.current = self.plan(&schema, &table).await?;
+            self.planned += 1;
+        }
+    }
+
+    async fn plan(&mut self, schema: &str, table: &str) -> Result<Option<Current>> {
+        self.lock(schema, table).await?;
+        let Some(found) = self.catalog.table(schema, table).await? else {
+            return Ok(None);
+        };
+        let key = cut::cutting_key(&found);
+        let stored = if self.resumes {
+            stored_progress(self.offsets, &self.options, schema, table).await?
+        } else {
+            None
+        };
+        // Another key than that it was cut by: what the chunks were can't be told any more.
+        let stored = stored.filter(|progress| progress.key.is_empty() || progress.key == key);
+        let (progress, bytes) = match stored {
+            Some(progress) => (progress, 0),
+            None => {
+                let chunk = self.options.snapshot_chunk_bytes;
+                let cut = cut::cut(&mut self.planner, self.version, &found, &key, chunk).await?;
+                (Progress::new(cut.key, cut.chunks), cut.bytes)
+            }
+        };
+        let plain = found.plain;
+        let plan = Plan::new(found, &self.options, &self.source)?;
+        let by_chunk = !progress.key.is_empty() || progress.chunks.count() == 1;
+        let partition = progress_partition(self.options.naming.prefix(), &format!("{schema}.{table}"));
+        let weight = match bytes {
+            0 => self.options.snapshot_chunk_bytes,
+            bytes => bytes / u64::from(progress.chunks.count()),
+        };
+        let number = self
+            .shared
+            .ledger
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .add(partition, progress.clone(), by_chunk);
+        Ok(Some(Current {
+            index: self.planned,
+            number,
+            plan: Arc::new(plan),
+            plain,
+            key: progress.key.clone(),
+            progress,
+            weight,
+            rows: Arc::default(),
+        }))
     }
 
     async fn lock(&mut self, schema: &str, table: &str) -> Result<()> {
         let name = qualified(schema, table);
-        self.connection
+        self.planner
             .query(&format!("LOCK TABLE {name} IN ACCESS SHARE MODE"))
             .await
             .map_err(|error| unreadable(&self.options.settings.user, schema, table, error))?;
         Ok(())
     }
+}
 
-    async fn table(&mut self, schema: &str, table: &str, first_table: bool) -> Result<u64> {
-        self.lock(schema, table).await?;
-        let Some(found) = self.catalog.table(schema, table).await? else {
-            return Ok(0);
-        };
-        let plain = found.plain;
-        let plan = Plan::new(found, self.options, self.events.source_schema())?;
-        let copy = copy_statement(&plan, plain);
-        self.connection
-            .copy_out(&copy)
-            .await
-            .map_err(|error| unreadable(&self.options.settings.user, schema, table, error))?;
-        let (mut rows, mut told) = (0u64, tokio::time::Instant::now());
-        loop {
-            while let Some(mut block) = self.connection.take_block()? {
-                while let Some(frame) = block.next_frame() {
-                    match frame.tag {
-                        b'd' => {
-                            self.row(&plan, block.bytes(), frame, rows, first_table)?;
-                            rows += 1;
-                        }
-                        // ReadyForQuery ends the statement, after CopyDone and CommandComplete.
-                        b'Z' => {
-                            self.end_of_table();
-                            return Ok(rows);
-                        }
-                        b'E' => return Err(copy_error(block.bytes(), &frame).into()),
-                        _ => {}
-                    }
-                    if self.is_full() {
-                        self.flush().await?;
-                    }
-                }
-            }
-            if told.elapsed() > PROGRESS {
-                tracing::info!(schema, table, rows, "reading");
-                told = tokio::time::Instant::now();
-            }
-            self.connection.read().await?;
-        }
-    }
-
-    fn row(
-        &mut self,
-        plan: &Plan,
-        block: &Bytes,
-        frame: Frame,
-        before: u64,
-        first_table: bool,
-    ) -> Result<()> {
-        let size = frame.body.len();
-        let row = plan.copied(block, frame.body, &mut self.events.arena)?;
-        let marker = match (before, first_table) {
-            (0, true) => SnapshotMarker::First,
-            (0, false) => SnapshotMarker::FirstInDataCollection,
-            _ => SnapshotMarker::True,
-        };
-        let record = self.events.read(plan, row, marker, &self.origin, size);
-        if let Some((earlier, _)) = self.held.replace((record, marker)) {
-            self.events.records.push(earlier);
-        }
-        Ok(())
-    }
-
-    /// The first row of all stays that, even where it is the only one of its table.
-    fn end_of_table(&mut self) {
-        if let Some((record, marker)) = &mut self.held
-            && !matches!(
-                marker,
-                SnapshotMarker::First | SnapshotMarker::LastInDataCollection
-            )
-        {
-            *marker = SnapshotMarker::LastInDataCollection;
-            remark(record, *marker);
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.events.bytes >= self.options.batch_bytes
-            || self.events.records.len() >= self.options.batch_records
-    }
-
-    async fn flush(&mut self) -> Result<()> {
-        let (records, bytes) = self.events.take();
-        let batch = self.output.batch(records, bytes, Some(&self.position));
-        if self.output.send(batch).await {
-            return Ok(());
-        }
-        Err(Error::retriable("the task is being stopped"))
+/// Waits until what is numbered so is stored.
+pub(crate) async fn wait(stored: &mut watch::Receiver<u64>, number: u64) -> Result<()> {
+    match stored.wait_for(|stored| *stored >= number).await {
+        Ok(_) => Ok(()),
+        Err(_) => Err(stopped()),
     }
 }
 
+async fn send(output: &Output, batch: SourceBatch) -> Result<()> {
+    if output.send(batch).await {
+        return Ok(());
+    }
+    Err(stopped())
+}
+
+fn stopped() -> Error {
+    Error::retriable("the task is being stopped")
+}
+
 /// `COPY table (…)` where that gives all rows, which is a little faster, else by a query.
-fn copy_statement(plan: &Plan, plain: bool) -> String {
+fn copy_statement(plan: &Plan, plain: bool, condition: Option<&str>) -> String {
     let name = qualified(&plan.table.schema, &plan.table.name);
     let columns: Vec<String> = plan.column_names().map(identifier).collect();
     let columns = columns.join(", ");
-    if plain && !columns.is_empty() {
-        return format!("COPY {name} ({columns}) TO STDOUT");
+    match condition {
+        None if plain && !columns.is_empty() => format!("COPY {name} ({columns}) TO STDOUT"),
+        None => format!("COPY (SELECT {columns} FROM {name}) TO STDOUT"),
+        Some(condition) => format!("COPY (SELECT {columns} FROM {name} WHERE {condition}) TO STDOUT"),
     }
-    format!("COPY (SELECT {columns} FROM {name}) TO STDOUT")
 }
 
 fn unreadable(user: &str, schema: &str, table: &str, error: postgres::Error) -> Error {

@@ -33,7 +33,8 @@ use crate::event::{Events, Origin};
 use crate::lsn::Lsn;
 use crate::output::Output;
 use crate::pgoutput::{EPOCH_MICROS, Message, Old, Relation, ReplicaIdentity, Tuple, decode};
-use crate::position::{MessageType, Position, Prefix};
+use crate::position::{MessageType, Position, Prefix, SnapshotState};
+use crate::snapshot::sieve::Sieve;
 use crate::table::{Column, Plan, Row, Table};
 use crate::wal::WalWatch;
 use crate::wire::{Block, Connection, Frame, copy_error};
@@ -63,7 +64,7 @@ pub(crate) struct Stream<'a> {
     received: Lsn,
     /// `status.update.interval.ms`, or less where the server would give us up sooner.
     status_interval: Duration,
-    /// Ends before the first transaction that commits here or later, and marks no position.
+    /// Ends before the first transaction that commits here or later; a snapshot follows.
     until: Option<Lsn>,
     done: bool,
     /// When to read the slot's xmin.
@@ -96,6 +97,8 @@ struct Decoder {
     end_at_start: Lsn,
     /// Which logical decoding messages are wanted.
     messages: Option<Selection>,
+    /// Before a snapshot is resumed: what goes out.
+    sieve: Option<Sieve>,
 }
 
 impl<'a> Stream<'a> {
@@ -137,6 +140,7 @@ impl<'a> Stream<'a> {
             skipping: None,
             end_at_start: end,
             messages: options.messages.clone(),
+            sieve: None,
         };
         Self {
             options,
@@ -163,10 +167,11 @@ impl<'a> Stream<'a> {
         });
     }
 
-    /// Only what was committed before `end`: what a snapshot that sees the database at `end` has seen. Its records carry
-    /// no position, since the snapshot is still to come.
-    pub(crate) fn until(mut self, end: Lsn) -> Self {
+    /// Only what was committed before `end`: what a snapshot that sees the database at `end` has seen, as far as `sieve`
+    /// lets it pass. Its positions say that the snapshot is still to come.
+    pub(crate) fn until(mut self, end: Lsn, sieve: Sieve) -> Self {
         self.until = Some(end);
+        self.decoder.sieve = Some(sieve);
         self.status_interval = self.status_interval.min(ASK);
         self
     }
@@ -224,9 +229,8 @@ impl<'a> Stream<'a> {
             }
             self.beat(now).await;
             let has_records = !self.events.records.is_empty();
-            let marks = self.until.is_none();
-            let has_output = has_records || (marks && self.decoder.moved && now >= idle_due);
-            let wake = self.next_wake(status_due, (marks && !has_output).then_some(idle_due));
+            let has_output = has_records || (self.decoder.moved && now >= idle_due);
+            let wake = self.next_wake(status_due, (!has_output).then_some(idle_due));
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Ok(()),
@@ -238,7 +242,11 @@ impl<'a> Stream<'a> {
                         let seen = std::mem::take(&mut self.events.seen);
                         measured.streaming.batch(seen, self.decoder.origin.at, Clock::now());
                     }
-                    permit.send(Ok(self.output.batch(records, bytes, marks.then_some(&self.decoder.position))));
+                    let position = Position {
+                        snapshot: self.until.map(|_| SnapshotState::Running),
+                        ..self.decoder.position
+                    };
+                    permit.send(Ok(self.output.batch(records, bytes, Some(&position))));
                     self.decoder.moved = false;
                     idle_due = Instant::now() + IDLE_MARK;
                 }
@@ -424,6 +432,9 @@ impl<'a> Stream<'a> {
                 {
                     self.done = true;
                 } else if let Message::Relation(relation) = message {
+                    if let Some(sieve) = &mut self.decoder.sieve {
+                        sieve.describe(&relation);
+                    }
                     self.on_relation(relation).await?;
                 } else {
                     let done = self.decoder.on_message(self.events, block, message, lsn, size);
@@ -610,6 +621,7 @@ impl Decoder {
         match message {
             Message::Insert { relation, new } => {
                 if self.advance(lsn, MessageType::Insert)
+                    && self.passes(|sieve| sieve.inserted(relation, block.bytes(), &new))
                     && let Some(plan) = find(&self.plans, relation, events)?
                 {
                     let row = plan.tuple(block.bytes(), &new, None, &mut events.arena)?;
@@ -618,6 +630,7 @@ impl Decoder {
             }
             Message::Update { relation, old, new } => {
                 if self.advance(lsn, MessageType::Update)
+                    && self.passes(|sieve| sieve.updated(relation, block.bytes(), old.as_ref(), &new))
                     && let Some(plan) = find(&self.plans, relation, events)?
                 {
                     let (old, row) = update(plan, events, block, old.as_ref(), &new)?;
@@ -626,6 +639,7 @@ impl Decoder {
             }
             Message::Delete { relation, old } => {
                 if self.advance(lsn, MessageType::Delete)
+                    && self.passes(|sieve| sieve.deleted(relation, block.bytes(), &old.tuple))
                     && let Some(plan) = find(&self.plans, relation, events)?
                 {
                     let row = plan.tuple(block.bytes(), &old.tuple, None, &mut events.arena)?;
@@ -643,8 +657,13 @@ impl Decoder {
                 }
             }
             Message::Begin {
-                commit_micros, xid, ..
+                final_lsn,
+                commit_micros,
+                xid,
             } => {
+                if let Some(sieve) = &mut self.sieve {
+                    sieve.begin(final_lsn);
+                }
                 self.begin(lsn, commit_micros, xid);
                 events.transaction_began(&self.origin, self.skipping.is_some());
             }
@@ -681,6 +700,12 @@ impl Decoder {
             Message::Type | Message::Relation(_) => {}
         }
         Ok(())
+    }
+
+    /// Whether a change goes out, where not all do.
+    #[inline]
+    fn passes(&self, test: impl FnOnce(&Sieve) -> bool) -> bool {
+        self.sieve.as_ref().is_none_or(test)
     }
 
     fn begin(&mut self, lsn: Lsn, commit_micros: i64, xid: u32) {

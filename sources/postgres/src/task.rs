@@ -8,6 +8,7 @@ use tapline_api::offset::{CommittedOffsets, SourceBatch};
 use tapline_api::source::{SourceContext, SourceTask};
 use tapline_api::{Error, Result};
 use tapline_cdc::metrics::{QueueMetrics, SourceMetrics};
+use tapline_cdc::snapshot::Progress;
 use tapline_cdc::transaction::Transactions;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -18,6 +19,7 @@ use crate::driver::{self, Driver};
 use crate::lsn::Lsn;
 use crate::output::{self, Batches};
 use crate::position::{Cluster, Position, cluster_partition, partition};
+use crate::snapshot::RUNNING;
 
 /// One run of the connector's only task.
 #[derive(Debug, Default)]
@@ -31,9 +33,24 @@ struct Running {
     batches: Batches,
     queue: QueueMetrics,
     confirmed: watch::Sender<Lsn>,
+    /// The number of what a snapshot has stored.
+    stored: watch::Sender<u64>,
     cancel: CancellationToken,
     /// Until it has ended and been looked at.
     driver: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Tells a running snapshot how much of it is stored.
+    fn snapshot_stored(&self, number: Option<u64>) {
+        self.stored.send_if_modified(|stored| match number {
+            Some(number) if number > *stored => {
+                *stored = number;
+                true
+            }
+            _ => false,
+        });
+    }
 }
 
 /// How long a stop waits for the driver's goodbye.
@@ -54,6 +71,7 @@ impl SourceTask for Task {
         let queue = metrics.queue("streaming", options.queue_records, options.batch_bytes * 3);
         let (output, batches) = output::channel(partition(prefix), queue.clone());
         let (confirmed, confirmations) = watch::channel(Lsn::NONE);
+        let (stored, chunks) = watch::channel(0);
         let cancel = context.cancel.child_token();
         let driver = Driver {
             options: options.clone(),
@@ -63,6 +81,8 @@ impl SourceTask for Task {
             metrics,
             cluster: cluster.as_ref().and_then(Cluster::from_offset),
             output,
+            offsets: context.offsets.clone(),
+            stored: chunks,
             confirmed: confirmations,
             cancel: cancel.clone(),
         };
@@ -72,6 +92,7 @@ impl SourceTask for Task {
             batches,
             queue,
             confirmed,
+            stored,
             cancel,
             driver: Some(driver),
         });
@@ -111,10 +132,15 @@ impl SourceTask for Task {
         };
         let ours = partition(running.options.naming.prefix());
         for (committed, offset) in &offsets.0 {
-            let Some(offset) = offset.as_ref().filter(|_| *committed == ours) else {
+            let Some(offset) = offset else {
                 continue;
             };
+            if *committed != ours {
+                running.snapshot_stored(Progress::number(offset));
+                continue;
+            }
             let position = Position::from_offset(offset)?;
+            running.snapshot_stored(position.snapshot.map(|_| RUNNING));
             // As Debezium confirms: the last commit, or before the first one the last event.
             if let Some(lsn) = position.last_commit.or(position.processed) {
                 running.confirmed.send_if_modified(|confirmed| {

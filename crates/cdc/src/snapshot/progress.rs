@@ -152,7 +152,13 @@ impl Progress {
             ("key".to_owned(), self.key.clone().into()),
             (
                 "bounds".to_owned(),
-                Json::Array(self.chunks.bounds().iter().map(|key| key.clone().into()).collect()),
+                Json::Array(
+                    self.chunks
+                        .bounds()
+                        .iter()
+                        .map(|key| key.clone().into())
+                        .collect(),
+                ),
             ),
             ("done".to_owned(), Json::Object(done)),
             ("number".to_owned(), number.into()),
@@ -207,19 +213,15 @@ mod tests {
     fn changes_of_what_is_done_go_out_and_of_the_rest_deletes_alone() {
         let mut progress = cut(&["10", "20"]);
         progress.finish(1, "A");
-        let verdict = |change, key: &str, saw| {
-            progress.verdict(change, Some(&[key]), &[KeyOrder::Integer], |_| saw)
-        };
+        let verdict =
+            |change, key: &str, saw| progress.verdict(change, Some(&[key]), &[KeyOrder::Integer], |_| saw);
         assert_eq!(verdict(Change::Row, "15", false), Verdict::Emit);
         assert_eq!(verdict(Change::Delete, "15", true), Verdict::Drop);
         assert_eq!(verdict(Change::Row, "25", false), Verdict::Drop);
         assert_eq!(verdict(Change::Delete, "25", false), Verdict::Emit);
         // A key that can't be placed.
         assert_eq!(verdict(Change::Row, "x", true), Verdict::Emit);
-        assert_eq!(
-            progress.verdict(Change::Row, None, &[], |_| true),
-            Verdict::Emit
-        );
+        assert_eq!(progress.verdict(Change::Row, None, &[], |_| true), Verdict::Emit);
         // A table that was not begun is read whole.
         assert_eq!(
             cut(&["10"]).verdict(Change::Row, None, &[], |_| false),
