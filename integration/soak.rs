@@ -11,7 +11,7 @@
 
 mod faults;
 
-use faults::{Broker, Plan};
+use faults::{Broker, Plan, snapshot};
 use tapline_harness::Random;
 
 #[test]
@@ -22,6 +22,16 @@ fn forty_kills_lose_nothing_with_apache_kafka() {
 #[test]
 fn forty_kills_lose_nothing_with_the_embedded_broker() {
     soak(Broker::Embedded);
+}
+
+#[test]
+fn twenty_kills_during_a_snapshot_lose_nothing_and_repeat_a_chunk_at_most() {
+    let outcome = snapshot::run(snapshot::Plan {
+        kills: 20,
+        rows: 1_000_000,
+        seed: Random::seed(),
+    });
+    println!("{outcome}");
 }
 
 fn soak(broker: Broker) {

@@ -12,6 +12,7 @@
 
 mod audit;
 mod load;
+pub mod snapshot;
 
 use load::Load;
 use std::fmt;

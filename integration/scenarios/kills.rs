@@ -1,6 +1,6 @@
 //! A few kills at every change; `make soak` has many.
 
-use crate::faults::{Broker, Plan, run};
+use crate::faults::{Broker, Plan, run, snapshot};
 use tapline_harness::Random;
 
 #[test]
@@ -26,6 +26,18 @@ fn three_kills_lose_nothing_with_the_embedded_broker() {
             changes: 30_000,
             kills: 3,
             during_snapshot: 1,
+            seed: Random::seed()
+        })
+    );
+}
+
+#[test]
+fn three_kills_during_a_snapshot_lose_nothing_and_repeat_a_chunk_at_most() {
+    println!(
+        "{}",
+        snapshot::run(snapshot::Plan {
+            kills: 3,
+            rows: 60_000,
             seed: Random::seed()
         })
     );

@@ -319,7 +319,11 @@ impl Driver {
         let Some(connection) = connection else {
             return Ok(());
         };
-        tracing::info!(%from, %until, "a snapshot was interrupted: the changes since then go first");
+        if resumes {
+            tracing::info!(%from, %until, "the snapshot goes on where it was killed: the changes since then go first");
+        } else {
+            tracing::info!(%until, "a snapshot was interrupted: what was deleted since then goes first");
+        }
         let stream = Stream::new(
             &self.options,
             &mut prepared.catalog,
