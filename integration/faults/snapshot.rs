@@ -86,20 +86,35 @@ pub fn run(plan: Plan) -> Outcome {
 
     let topics = ["log", "t"].map(|table| format!("{NAME}.public.{table}"));
     let bootstrap = worker.bootstrap();
-    let records = || topics.iter().map(|topic| end_offset(&bootstrap, topic)).sum::<i64>();
+    let records = || {
+        topics
+            .iter()
+            .map(|topic| end_offset(&bootstrap, topic))
+            .sum::<i64>()
+    };
     for kill in 0..plan.kills {
         // Each a random part of what is left further than the one before.
         let left = (2 * plan.rows).saturating_sub(records().cast_unsigned());
         let step = random.between(1, (left / (plan.kills + 1 - kill)).max(2));
         let until = records() + step.cast_signed();
-        let further = || if records() >= until { Ok(()) } else { Err("it is not".to_owned()) };
+        let further = || {
+            if records() >= until {
+                Ok(())
+            } else {
+                Err("it is not".to_owned())
+            }
+        };
         eventually("the snapshot is further", PATIENCE, further);
         worker.kill();
         worker.restart();
     }
     eventually("the snapshot is over", PATIENCE, || {
         let log = worker.process().log();
-        if log.contains("snapshot is complete") { Ok(()) } else { Err("it is not".to_owned()) }
+        if log.contains("snapshot is complete") {
+            Ok(())
+        } else {
+            Err("it is not".to_owned())
+        }
     });
     assert!(
         worker.process().log().contains("goes on where it was killed"),
@@ -111,8 +126,14 @@ pub fn run(plan: Plan) -> Outcome {
         ));
         eventually("a marker comes through", PATIENCE, || {
             let markers = read_topic(&bootstrap, &format!("{NAME}.public.marker"));
-            let found = markers.iter().any(|record| envelope(&record.key_json())["name"] == name);
-            if found { Ok(()) } else { Err(format!("{} markers", markers.len())) }
+            let found = markers
+                .iter()
+                .any(|record| envelope(&record.key_json())["name"] == name);
+            if found {
+                Ok(())
+            } else {
+                Err(format!("{} markers", markers.len()))
+            }
         });
     };
     mark("snapshot");
@@ -127,7 +148,10 @@ pub fn run(plan: Plan) -> Outcome {
     let (logged, repeats) = once(&sql, &bootstrap, &topics[0]);
     // A sample finds a chunk's bounds roughly.
     let most = plan.kills * THREADS * chunk * 3 / 2;
-    assert!(repeats <= most, "{repeats} rows came again, {most} are a chunk per session and kill");
+    assert!(
+        repeats <= most,
+        "{repeats} rows came again, {most} are a chunk per session and kill"
+    );
     Outcome {
         plan,
         changes: history.len(),
@@ -156,9 +180,21 @@ fn folds_to_the_table(sql: &Sql, bootstrap: &str, topic: &str) {
             (cell(0), cell(1))
         })
         .collect();
-    let wrong: Vec<_> = table.iter().filter(|(id, version)| state.get(id) != Some(version)).collect();
-    assert!(wrong.is_empty(), "{} rows differ, such as {:?}", wrong.len(), wrong.first());
-    assert_eq!(state.len(), table.len(), "rows that are deleted are still told of");
+    let wrong: Vec<_> = table
+        .iter()
+        .filter(|(id, version)| state.get(id) != Some(version))
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{} rows differ, such as {:?}",
+        wrong.len(),
+        wrong.first()
+    );
+    assert_eq!(
+        state.len(),
+        table.len(),
+        "rows that are deleted are still told of"
+    );
 }
 
 /// Every row of `log` is there; gives how many there are, and how many records repeat one.
@@ -170,7 +206,10 @@ fn once(sql: &Sql, bootstrap: &str, topic: &str) -> (u64, u64) {
         *seen.entry(id).or_default() += 1;
     });
     let rows = sql.rows("select id::text from log");
-    let missing = rows.iter().filter(|row| !seen.contains_key(row[0].as_deref().unwrap())).count();
+    let missing = rows
+        .iter()
+        .filter(|row| !seen.contains_key(row[0].as_deref().unwrap()))
+        .count();
     assert_eq!(missing, 0, "{missing} of {} rows are missing", rows.len());
     (rows.len() as u64, seen.values().sum::<u64>() - seen.len() as u64)
 }
