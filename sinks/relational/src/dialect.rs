@@ -5,13 +5,13 @@
 //! in [`open`].
 
 use async_trait::async_trait;
-use tapline_api::{Error, Result};
+use tapline_api::{Error, Kind, Result};
 
 use crate::batch::Batch;
 use crate::layout::Layout;
 use crate::names::TableId;
 use crate::options::Options;
-use crate::postgres;
+use crate::{mysql, postgres, sqlite};
 
 /// A connection to a database, made when it is first needed.
 #[async_trait]
@@ -24,6 +24,11 @@ pub(crate) trait Dialect: Send {
 
     /// The names of a table's columns, from the catalog or from memory; `None` if there is no such table.
     async fn columns(&mut self, table: &TableId) -> Result<Option<Vec<String>>>;
+
+    /// Whether two names mean the same column.
+    fn same_column(&self, a: &str, b: &str) -> bool {
+        a == b
+    }
 
     /// Forgets what is known of the catalog, because it has turned out to be outdated.
     fn forget(&mut self);
@@ -52,6 +57,47 @@ pub(crate) struct Failure {
     pub(crate) error: Error,
 }
 
+impl Failure {
+    /// Our own error.
+    pub(crate) fn own(error: Error, step: Option<usize>) -> Self {
+        let remedy = match error.kind() {
+            Kind::Retriable => Remedy::Reconnect,
+            _ => Remedy::None,
+        };
+        Self { remedy, step, error }
+    }
+
+    /// The database's error, in Debezium's words.
+    pub(crate) fn of(
+        remedy: Remedy,
+        step: Option<usize>,
+        table: Option<&TableId>,
+        hint: Option<&str>,
+        cause: Error,
+    ) -> Self {
+        let kind = match remedy {
+            Remedy::Reconnect | Remedy::Retry => Kind::Retriable,
+            Remedy::OneByOne => Kind::Data,
+            Remedy::None | Remedy::Reread => cause.kind(),
+        };
+        let mut error = Error::fatal(match table {
+            Some(table) => format!("Failed to flush records for table '{}'", table.name),
+            None => "Failed to flush records".to_owned(),
+        });
+        if kind == Kind::Retriable {
+            error = error.exception("org.apache.kafka.connect.errors.RetriableException");
+        }
+        if let Some(hint) = hint {
+            error = error.hint(hint);
+        }
+        Self {
+            remedy,
+            step,
+            error: error.with_kind(kind).cause(cause),
+        }
+    }
+}
+
 /// What may help against a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Remedy {
@@ -67,18 +113,25 @@ pub(crate) enum Remedy {
     OneByOne,
 }
 
+/// Which database a JDBC URL is for.
+pub(crate) fn scheme(url: &str) -> &str {
+    let url = url.trim();
+    let rest = url.strip_prefix("jdbc:").unwrap_or(url);
+    rest.split_once(':').map_or(rest, |(scheme, _)| scheme)
+}
+
 /// The dialect for `connection.url`.
 ///
 /// # Errors
 /// A config error for a database that is not supported.
 pub(crate) fn open(options: &Options) -> Result<Box<dyn Dialect>> {
-    let url = options.url.trim();
-    let rest = url.strip_prefix("jdbc:").unwrap_or(url);
-    match rest.split_once(':').map_or(rest, |(scheme, _)| scheme) {
+    match scheme(&options.url) {
         "postgresql" | "postgres" => Ok(Box::new(postgres::Dialect::new(options)?)),
+        "mysql" | "mariadb" => Ok(Box::new(mysql::Dialect::new(options)?)),
+        "sqlite" => Ok(Box::new(sqlite::Dialect::new(options)?)),
         other => Err(Error::config(format!(
             "Invalid value for configuration connection.url: the database '{other}' is not supported; use \
-             jdbc:postgresql://…"
+             jdbc:postgresql://…, jdbc:mysql://…, jdbc:mariadb://… or jdbc:sqlite:FILE"
         ))),
     }
 }

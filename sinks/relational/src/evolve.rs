@@ -67,7 +67,7 @@ async fn ensure(
             None if !may_create => return Ok(false),
             None => dialect.create_table(layout)?,
             Some(columns) => {
-                let missing = missing(layout, &columns);
+                let missing = missing(dialect, layout, &columns);
                 if missing.is_empty() {
                     return Ok(true);
                 }
@@ -97,8 +97,8 @@ async fn ensure(
 /// Create, see another task's table, add columns, see another task's columns.
 const MAX_ROUNDS: usize = 4;
 
-fn missing(layout: &Layout, columns: &[String]) -> Vec<usize> {
-    let is_missing = |name: &str| !columns.iter().any(|column| column == name);
+fn missing(dialect: &dyn Dialect, layout: &Layout, columns: &[String]) -> Vec<usize> {
+    let is_missing = |name: &str| !columns.iter().any(|column| dialect.same_column(column, name));
     layout
         .columns
         .iter()

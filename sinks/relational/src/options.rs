@@ -9,6 +9,7 @@ use tapline_api::{Error, Result, envelope};
 use crate::config::{
     COLUMN_NAMING_DEFAULT, CONFIG, Evolution, InsertMode, KeyMode, NAMING_DEFAULT, NAMING_PASSTHROUGH,
 };
+use crate::dialect;
 use crate::names::{FieldFilter, Naming};
 
 /// Options of Debezium that its definition does not show, and our own.
@@ -144,7 +145,11 @@ fn naming(config: &Config, parsed: &Parsed) -> Result<Naming> {
             "Invalid value {column} for configuration column.naming.strategy: only {COLUMN_NAMING_DEFAULT} is built in"
         )));
     }
-    Naming::new(&format, passthrough, parsed.boolean("quote.identifiers")?)
+    // Postgres alone folds names that are not quoted.
+    let url = parsed.required("connection.url")?;
+    let folds = dialect::scheme(url).starts_with("postgres");
+    let keep = parsed.boolean("quote.identifiers")? || !folds;
+    Naming::new(&format, passthrough, keep)
 }
 
 #[cfg(test)]

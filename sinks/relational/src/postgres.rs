@@ -12,7 +12,6 @@ mod pipeline;
 mod plan;
 mod sql;
 mod text;
-mod time;
 mod wire;
 
 use std::collections::HashMap;

@@ -110,7 +110,7 @@ pub(super) fn array_of(element: &Type) -> Type {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::postgres::kind::Unit;
+    use crate::time::Unit;
 
     fn bound(kind: &Kind, target: &Type) -> (Type, Option<String>) {
         let target = Target {

@@ -1,6 +1,6 @@
 //! What a failure means and what may help.
 
-use tapline_api::{Error, Kind};
+use tapline_api::Error;
 use tapline_databases::postgres as database;
 
 use crate::dialect::{Failure, Remedy};
@@ -42,42 +42,12 @@ impl Fault {
     /// With the remedy, in Debezium's words.
     pub(super) fn into_failure(self, step: Option<usize>, table: Option<&TableId>) -> Failure {
         let error = match self {
-            Self::Own(error) => {
-                return Failure {
-                    remedy: if error.kind() == Kind::Retriable {
-                        Remedy::Reconnect
-                    } else {
-                        Remedy::None
-                    },
-                    step,
-                    error,
-                };
-            }
+            Self::Own(error) => return Failure::own(error, step),
             Self::Database(error) => error,
         };
         let remedy = remedy(&error);
         let hint = error.code().and_then(|code| hint(code.as_str()));
-        let cause = Error::from(error);
-        let kind = match remedy {
-            Remedy::Reconnect | Remedy::Retry => Kind::Retriable,
-            Remedy::OneByOne => Kind::Data,
-            Remedy::None | Remedy::Reread => cause.kind(),
-        };
-        let mut error = Error::fatal(match table {
-            Some(table) => format!("Failed to flush records for table '{}'", table.name),
-            None => "Failed to flush records".to_owned(),
-        });
-        if kind == Kind::Retriable {
-            error = error.exception("org.apache.kafka.connect.errors.RetriableException");
-        }
-        if let Some(hint) = hint {
-            error = error.hint(hint);
-        }
-        Failure {
-            remedy,
-            step,
-            error: error.with_kind(kind).cause(cause),
-        }
+        Failure::of(remedy, step, table, hint, error.into())
     }
 }
 
@@ -122,6 +92,7 @@ fn hint(code: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tapline_api::Kind;
     use tapline_databases::postgres::{ServerError, SqlState};
 
     fn failure(code: &str) -> (Remedy, Kind) {

@@ -8,13 +8,7 @@
 use tapline_api::schema::logical;
 use tapline_api::{Error, Result, Schema, Type};
 
-/// Sub-units of a second that a number counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unit {
-    Millis,
-    Micros,
-    Nanos,
-}
+use crate::time::Unit;
 
 /// What a field means.
 #[derive(Clone, Debug, PartialEq)]

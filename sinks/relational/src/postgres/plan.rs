@@ -12,6 +12,7 @@ use super::sql::{self, Bound};
 use crate::batch::{Action, Batch, Mask, Step};
 use crate::config::InsertMode;
 use crate::layout::Layout;
+use crate::misfit;
 
 /// See the module's documentation.
 pub(super) struct Plan {
@@ -113,7 +114,8 @@ impl Plan {
                     }
                 }
                 if parameter.bind.wire.put(value, &mut array.elements).is_err() {
-                    return Err(misfit(batch, step, *row, parameter, value));
+                    let element = parameter.bind.element.name();
+                    return Err(misfit::error(batch, step, *row, parameter.column, value, element));
                 }
             }
         }
@@ -126,33 +128,4 @@ impl Plan {
 fn lacks_demanded(layout: &Layout, mask: &Mask, table: &Table) -> bool {
     let mut lacking = layout.columns.iter().enumerate().filter(|(i, _)| mask.has(*i));
     lacking.any(|(_, column)| table.column(&column.name).is_some_and(|target| target.demanding))
-}
-
-fn misfit(batch: &Batch<'_>, step: &Step, row: u32, parameter: &Parameter, value: &Value) -> Error {
-    let column = step.layout.columns.get(parameter.column);
-    let what = match value {
-        Value::Null => "null",
-        Value::Int8(_) | Value::Int16(_) | Value::Int32(_) | Value::Int64(_) => "an integer",
-        Value::Float32(_) | Value::Float64(_) => "a floating point number",
-        Value::Boolean(_) => "a boolean",
-        Value::String(_) => "a string",
-        Value::Bytes(_) => "bytes",
-        Value::Array(_) => "an array",
-        Value::Map(_) => "a map",
-        Value::Struct(_) => "a struct",
-    };
-    let error = Error::data(format!(
-        "Unexpected value for column '{}' of table '{}': {what} that is no {} ({})",
-        column.map_or("", |column| &column.name),
-        step.layout.table,
-        parameter.bind.element.name(),
-        column.map_or("", |column| column
-            .schema
-            .name()
-            .map_or(column.schema.kind().name(), |name| name)),
-    ));
-    match batch.rows.get(row as usize) {
-        Some(row) => error.at_record(row.record as usize),
-        None => error,
-    }
 }

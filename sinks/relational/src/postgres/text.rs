@@ -2,15 +2,12 @@
 
 use std::fmt::Write;
 
-use num_bigint::{BigInt, Sign};
 use tapline_api::{Struct, Value};
 
 use super::kind::Kind;
-use super::time;
-
-/// A value that does not fit its kind.
-#[derive(Debug)]
-pub(super) struct Misfit;
+use crate::misfit::Misfit;
+use crate::digits::{bit, bit_width, decimal, hex};
+use crate::time;
 
 /// Appends a value that is not null.
 pub(super) fn push(kind: &Kind, value: &Value, out: &mut String) -> Result<(), Misfit> {
@@ -125,23 +122,6 @@ fn not_finite(n: f64, out: &mut String) {
     });
 }
 
-fn decimal(bytes: &[u8], scale: i32, out: &mut String) {
-    let n = BigInt::from_signed_bytes_be(bytes);
-    if n.sign() == Sign::Minus {
-        out.push('-');
-    }
-    let digits = n.magnitude().to_string();
-    let Ok(fraction) = usize::try_from(scale) else {
-        return print(out, format_args!("{digits}e{}", scale.unsigned_abs()));
-    };
-    let digits = format!("{digits:0>width$}", width = fraction + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - fraction);
-    out.push_str(whole);
-    if !fraction.is_empty() {
-        print(out, format_args!(".{fraction}"));
-    }
-}
-
 /// `{1,NULL,"a\"b"}`; what is not an array itself is quoted.
 fn array(element: &Kind, items: &[Value], out: &mut String) -> Result<(), Misfit> {
     out.push('{');
@@ -236,33 +216,6 @@ fn geometry(shape: &Struct, out: &mut String) -> Result<(), Misfit> {
     hex(&bytes(srid), out);
     hex(rest, out);
     Ok(())
-}
-
-fn hex(bytes: &[u8], out: &mut String) {
-    const DIGITS: [char; 16] = [
-        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
-    ];
-    let digit = |n: u8| DIGITS.get(usize::from(n)).copied().unwrap_or('0');
-    out.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
-}
-
-/// How many bits are written: the column's or, where that is not known, those up to the highest that is set.
-pub(super) fn bit_width(bytes: &[u8], length: u32) -> usize {
-    if length != 0 {
-        return length as usize;
-    }
-    match bytes.iter().rposition(|byte| *byte != 0) {
-        Some(at) => {
-            let top = bytes.get(at).copied().unwrap_or(0);
-            at * 8 + (8 - top.leading_zeros() as usize)
-        }
-        None => 0,
-    }
-}
-
-/// One bit of Debezium's Bits, which are little-endian.
-pub(super) fn bit(bytes: &[u8], i: usize) -> bool {
-    bytes.get(i / 8).is_some_and(|byte| byte >> (i % 8) & 1 == 1)
 }
 
 #[cfg(test)]

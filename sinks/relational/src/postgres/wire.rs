@@ -7,9 +7,12 @@ use bytes::{BufMut, BytesMut};
 use tapline_api::{Schema, Struct, Value};
 use tokio_postgres::types::Type;
 
-use super::kind::{Kind, Unit};
-use super::text::{self, Misfit};
-use super::{numeric, time};
+use super::kind::Kind;
+use super::text;
+use super::numeric;
+use crate::digits;
+use crate::misfit::Misfit;
+use crate::time::{self, Unit};
 
 /// How a value is written.
 #[derive(Clone, Debug, PartialEq)]
@@ -225,13 +228,13 @@ fn sized(out: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) -> Result<(), Mi
 
 /// Postgres' bits begin with the highest.
 fn put_bits(bytes: &[u8], limit: u32, out: &mut BytesMut) -> Result<(), Misfit> {
-    let width = text::bit_width(bytes, limit);
+    let width = digits::bit_width(bytes, limit);
     out.put_i32(length(4 + width.div_ceil(8))?);
     out.put_i32(length(width)?);
     for start in (0..width).step_by(8) {
         let mut byte = 0;
         for i in start..(start + 8).min(width) {
-            if text::bit(bytes, width - 1 - i) {
+            if digits::bit(bytes, width - 1 - i) {
                 byte |= 0x80 >> (i - start);
             }
         }

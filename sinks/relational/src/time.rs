@@ -1,10 +1,17 @@
-//! Dates and times: from Connect's and Debezium's numbers and texts to Postgres' binary form, and to text.
+//! Dates and times: from Connect's and Debezium's numbers and texts to what databases take.
 //!
-//! Postgres counts days and microseconds from 2000-01-01, in the Gregorian calendar throughout.
+//! Postgres counts days and microseconds from 2000-01-01, the others are given text; the calendar is Gregorian throughout.
 
 use std::fmt::Write;
 
-use super::kind::Unit;
+
+/// Sub-units of a second that a number counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Millis,
+    Micros,
+    Nanos,
+}
 
 /// From 1970-01-01 to 2000-01-01.
 const EPOCH_DAYS: i32 = 10_957;
@@ -21,7 +28,7 @@ const INFINITIES: [(i64, i64); 4] = [
 ];
 
 /// Days since 1970 as Postgres' date; the greatest and least number are infinity and -infinity.
-pub(super) fn date(days: i32) -> Option<i32> {
+pub(crate) fn date(days: i32) -> Option<i32> {
     match days {
         i32::MAX | i32::MIN => Some(days),
         days => days.checked_sub(EPOCH_DAYS),
@@ -29,31 +36,21 @@ pub(super) fn date(days: i32) -> Option<i32> {
 }
 
 /// Units since midnight as Postgres' time.
-pub(super) fn time(n: i64, unit: Unit) -> Option<i64> {
-    let micros = match unit {
-        Unit::Millis => n.checked_mul(1000)?,
-        Unit::Micros => n,
-        Unit::Nanos => n.checked_add(500)?.div_euclid(1000),
-    };
+pub(crate) fn time(n: i64, unit: Unit) -> Option<i64> {
+    let micros = micros(n, unit)?;
     (0..=DAY_MICROS).contains(&micros).then_some(micros)
 }
 
 /// Units since 1970 as Postgres' timestamp.
-pub(super) fn timestamp(n: i64, unit: Unit) -> Option<i64> {
+pub(crate) fn timestamp(n: i64, unit: Unit) -> Option<i64> {
     if let Some((_, infinity)) = INFINITIES.iter().find(|(from, _)| *from == n) {
         return Some(*infinity);
     }
-    let micros = match unit {
-        Unit::Millis => n.checked_mul(1000)?,
-        Unit::Micros => n,
-        // pgjdbc rounds.
-        Unit::Nanos => n.checked_add(500)?.div_euclid(1000),
-    };
-    micros.checked_sub(EPOCH_MICROS)
+    micros(n, unit)?.checked_sub(EPOCH_MICROS)
 }
 
 /// `2020-01-01T12:00:00.5+01:00` or `infinity` as Postgres' timestamptz.
-pub(super) fn zoned_timestamp(text: &str) -> Option<i64> {
+pub(crate) fn zoned_timestamp(text: &str) -> Option<i64> {
     match text {
         "infinity" => return Some(i64::MAX),
         "-infinity" => return Some(i64::MIN),
@@ -69,7 +66,7 @@ pub(super) fn zoned_timestamp(text: &str) -> Option<i64> {
 }
 
 /// `12:00:00.5+01:00` as Postgres' timetz: microseconds, and seconds west of Greenwich.
-pub(super) fn zoned_time(text: &str) -> Option<(i64, i32)> {
+pub(crate) fn zoned_time(text: &str) -> Option<(i64, i32)> {
     let (micros, offset) = clock(text)?;
     Some((micros, -offset))
 }
@@ -168,7 +165,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 }
 
 /// Postgres' date as text that Postgres reads.
-pub(super) fn push_date(date: i32, out: &mut String) {
+pub(crate) fn push_date(date: i32, out: &mut String) {
     match date {
         i32::MAX => out.push_str("infinity"),
         i32::MIN => out.push_str("-infinity"),
@@ -188,8 +185,40 @@ fn push_day(days: i64, out: &mut String) -> &'static str {
     end
 }
 
+/// Days since 1970 as `2020-01-31`; `None` outside the years 0001 to 9999, which ISO 8601 and MySQL agree on.
+pub(crate) fn push_iso_date(days: i64, out: &mut String) -> Option<()> {
+    let (year, month, day) = civil_from_days(days);
+    (1..=9999).contains(&year).then_some(())?;
+    let _ = write!(out, "{year:04}-{month:02}-{day:02}");
+    Some(())
+}
+
+/// Microseconds since 1970 as `2020-01-31 12:00:00.5`; `None` outside the years 0001 to 9999.
+pub(crate) fn push_iso_timestamp(micros: i64, out: &mut String) -> Option<()> {
+    push_iso_date(micros.div_euclid(DAY_MICROS), out)?;
+    out.push(' ');
+    push_time(micros.rem_euclid(DAY_MICROS), out);
+    Some(())
+}
+
+/// A number of units as microseconds, rounded.
+pub(crate) fn micros(n: i64, unit: Unit) -> Option<i64> {
+    match unit {
+        Unit::Millis => n.checked_mul(1000),
+        Unit::Micros => Some(n),
+        Unit::Nanos => Some(n.checked_add(500)?.div_euclid(1000)),
+    }
+}
+
+/// `2020-01-01T12:00:00.5+01:00` as microseconds since 1970.
+pub(crate) fn instant(text: &str) -> Option<i64> {
+    zoned_timestamp(text)
+        .filter(|n| !matches!(*n, i64::MAX | i64::MIN))?
+        .checked_add(EPOCH_MICROS)
+}
+
 /// Postgres' time as text that Postgres reads.
-pub(super) fn push_time(micros: i64, out: &mut String) {
+pub(crate) fn push_time(micros: i64, out: &mut String) {
     let (seconds, fraction) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     let _ = write!(out, "{hour:02}:{minute:02}:{second:02}");
@@ -199,7 +228,7 @@ pub(super) fn push_time(micros: i64, out: &mut String) {
 }
 
 /// Postgres' timestamp as text that Postgres reads.
-pub(super) fn push_timestamp(timestamp: i64, out: &mut String) {
+pub(crate) fn push_timestamp(timestamp: i64, out: &mut String) {
     match timestamp {
         i64::MAX => out.push_str("infinity"),
         i64::MIN => out.push_str("-infinity"),
