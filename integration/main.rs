@@ -12,11 +12,13 @@
     reason = "test code stops at the first surprise"
 )]
 
+mod conformance;
 mod faults;
 mod scenarios;
 
 use std::sync::OnceLock;
-use tapline_harness::{Kafka, Postgres};
+use tapline_harness::mysql::Kind;
+use tapline_harness::{Kafka, Mysql, Postgres};
 
 /// The binary under test.
 const TAPLINE: &str = env!("CARGO_BIN_EXE_tapline");
@@ -25,6 +27,24 @@ const TAPLINE: &str = env!("CARGO_BIN_EXE_tapline");
 fn postgres() -> &'static Postgres {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
     SERVER.get_or_init(|| Postgres::start(&[]))
+}
+
+/// The run's PostgreSQL 18.
+fn postgres_18() -> &'static Postgres {
+    static SERVER: OnceLock<Postgres> = OnceLock::new();
+    SERVER.get_or_init(|| Postgres::start_version(18, &[]))
+}
+
+/// The run's MySQL 9.
+fn mysql() -> &'static Mysql {
+    static SERVER: OnceLock<Mysql> = OnceLock::new();
+    SERVER.get_or_init(|| Mysql::start(Kind::MySql, &[]))
+}
+
+/// The run's MariaDB.
+fn mariadb() -> &'static Mysql {
+    static SERVER: OnceLock<Mysql> = OnceLock::new();
+    SERVER.get_or_init(|| Mysql::start(Kind::MariaDb, &[]))
 }
 
 /// The run's Apache Kafka.

@@ -4,18 +4,18 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tapline_api::config::Config;
 use tapline_api::connector::AnyConnector;
 use tapline_api::metrics::Registry;
-use tapline_api::record::{Origin, SinkRecord, TimestampType};
+use tapline_api::record::SinkRecord;
 use tapline_api::schema::{SchemaBuilder, logical};
 use tapline_api::sink::{ErrantRecordReporter, SinkContext, SinkTask};
-use tapline_api::{Error, Header, Headers, Kind, Record, Result, Schema, SchemaRef, Struct, Value};
+use tapline_api::{Error, Header, Headers, Kind, Result, Schema, SchemaRef, Struct, Value};
 use tapline_harness::Sql;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
+use crate::conformance::records::{Table, bytes, int, int_and_text, pair, row_schema, text};
 use crate::postgres;
 
 /// A task with a database of its own.
@@ -89,105 +89,6 @@ impl Sink {
         rows.map(|row| row.into_iter().map(text).collect::<Vec<_>>().join("|"))
             .collect()
     }
-}
-
-fn row_schema(fields: &[(&str, SchemaRef)]) -> SchemaRef {
-    let start = Schema::structure().name("t.Value").optional();
-    let add = |schema: SchemaBuilder, (name, field): &(&str, SchemaRef)| schema.field(*name, field.clone());
-    fields.iter().fold(start, add).build()
-}
-
-/// Makes the records of one table.
-struct Table {
-    topic: Arc<str>,
-    key: SchemaRef,
-    row: SchemaRef,
-    envelope: SchemaRef,
-}
-
-impl Table {
-    /// The key is the first field.
-    fn new(topic: &str, fields: &[(&str, SchemaRef)]) -> Self {
-        let (name, schema) = &fields[0];
-        let row = row_schema(fields);
-        Self {
-            topic: topic.into(),
-            key: Schema::structure().field(*name, schema.clone()).build(),
-            envelope: Schema::structure()
-                .name("t.Envelope")
-                .field("before", row.clone())
-                .field("after", row.clone())
-                .field("op", Schema::string().build())
-                .build(),
-            row,
-        }
-    }
-
-    fn event(&self, op: &'static str, key: Option<Value>, after: Value) -> SinkRecord {
-        let value = Value::Struct(Struct::new(
-            self.envelope.clone(),
-            vec![Value::Null, after, op.into()],
-        ));
-        self.record(key, value, Some(self.envelope.clone()))
-    }
-
-    fn record(&self, key: Option<Value>, value: Value, value_schema: Option<SchemaRef>) -> SinkRecord {
-        let key = key.map(|key| Value::Struct(Struct::new(self.key.clone(), vec![key])));
-        let record = Record {
-            key_schema: key.is_some().then(|| self.key.clone()),
-            key: key.unwrap_or_default(),
-            value,
-            value_schema,
-            ..Record::new(self.topic.clone())
-        };
-        SinkRecord {
-            record,
-            origin: Origin {
-                topic: self.topic.clone(),
-                partition: 3,
-                offset: 42,
-                timestamp_type: TimestampType::None,
-            },
-        }
-    }
-
-    fn write(&self, op: &'static str, values: Vec<Value>) -> SinkRecord {
-        let key = values[0].clone();
-        self.event(
-            op,
-            Some(key),
-            Value::Struct(Struct::new(self.row.clone(), values)),
-        )
-    }
-
-    fn delete(&self, key: i32) -> SinkRecord {
-        self.event("d", Some(Value::Int32(key)), Value::Null)
-    }
-
-    fn flat(&self, values: Vec<Value>) -> SinkRecord {
-        let value = Value::Struct(Struct::new(self.row.clone(), values));
-        self.record(None, value, Some(self.row.clone()))
-    }
-}
-
-fn int() -> SchemaRef {
-    Schema::int32().build()
-}
-
-fn text() -> SchemaRef {
-    Schema::string().optional().build()
-}
-
-fn int_and_text(topic: &str) -> Table {
-    Table::new(topic, &[("id", int()), ("note", text())])
-}
-
-fn pair(id: i32, note: &'static str) -> Vec<Value> {
-    vec![Value::Int32(id), note.into()]
-}
-
-fn bytes(bytes: &'static [u8]) -> Value {
-    Value::Bytes(Bytes::from_static(bytes))
 }
 
 /// A field's schema, its value, its column's type, and what is then in the column.

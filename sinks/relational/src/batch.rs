@@ -102,6 +102,8 @@ impl Masks {
 pub(crate) struct Batch<'a> {
     pub(crate) rows: Vec<Row<'a>>,
     pub(crate) steps: Vec<Step>,
+    /// Statements that go first in the transaction; each must change one row ([`crate::offsets`]).
+    pub(crate) advance: Vec<String>,
     shapes: &'a [Shape],
     pub(crate) masks: Masks,
 }
@@ -115,6 +117,7 @@ impl<'a> Batch<'a> {
         Self {
             rows: Vec::new(),
             steps: Vec::new(),
+            advance: Vec::new(),
             shapes,
             masks: Masks(vec![Mask::default()]),
         }

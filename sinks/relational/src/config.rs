@@ -199,6 +199,8 @@ pub static CONFIG: ConfigDef = ConfigDef::new(&[
     )
     .default(".*CloudEvents\\.Envelope$")
     .form(GROUP, 28, Width::Long, "CloudEvents messages schema name pattern"),
+    EXACTLY_ONCE.form(GROUP, 29, Width::Short, "Exactly once"),
+    EXACTLY_ONCE_TABLE.form(GROUP, 30, Width::Medium, "Table of offsets"),
 ]);
 
 macro_rules! choice {
@@ -259,6 +261,38 @@ choice!(
     /// They are created.
     Basic = "basic",
 );
+
+choice!(
+    /// `exactly.once`.
+    ExactlyOnce, exactly_once,
+    /// With `insert.mode=insert`, where repeats would show, if the table of offsets is there or can be made.
+    Auto = "auto",
+    /// Always, or the task fails.
+    Enabled = "enabled",
+    /// Never.
+    Disabled = "disabled",
+);
+
+/// The options that are ours alone, in both vocabularies.
+pub(crate) const EXACTLY_ONCE: ConfigKey = ConfigKey::new(
+    "exactly.once",
+    Kind::String,
+    "Whether consumed offsets are kept in the target, in the transaction that writes the rows: auto (with \
+     insert.mode=insert, if the user may create the table), enabled or disabled. Ours; the Java connectors are \
+     at-least-once.",
+)
+.default("auto")
+.valid(Validator::Custom(exactly_once))
+.importance(Importance::Medium);
+
+/// See [`EXACTLY_ONCE`].
+pub(crate) const EXACTLY_ONCE_TABLE: ConfigKey = ConfigKey::new(
+    "exactly.once.table",
+    Kind::String,
+    "The table of these offsets, as TABLE or SCHEMA.TABLE.",
+)
+.default("tapline_offsets")
+.importance(Importance::Low);
 
 fn one_of(name: &str, value: &ConfigValue, good: fn(&str) -> bool, all: &[&str]) -> Option<String> {
     match value {

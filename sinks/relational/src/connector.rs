@@ -3,10 +3,12 @@
 use async_trait::async_trait;
 use tapline_api::Result;
 use tapline_api::config::Config;
+use tapline_api::record::TopicPartition;
 use tapline_api::sink::{SinkConnector, SinkTask};
 
-use crate::config::CONFIG;
+use crate::config::{CONFIG, ExactlyOnce, InsertMode};
 use crate::dialect;
+use crate::offsets::Offsets;
 use crate::options::Options;
 use crate::task::Task;
 
@@ -35,6 +37,29 @@ impl SinkConnector for Connector {
                 config
             })
             .collect())
+    }
+
+    /// The offsets in the target are forgotten: the group's then say where to start.
+    async fn alter_offsets(
+        &self,
+        config: &Config,
+        offsets: &[(TopicPartition, Option<i64>)],
+    ) -> Result<bool> {
+        let options = Options::read(config)?;
+        if options.exactly_once == ExactlyOnce::Disabled
+            || (options.exactly_once == ExactlyOnce::Auto && options.insert_mode != InsertMode::Insert)
+        {
+            return Ok(true);
+        }
+        let mut dialect = dialect::open(&options)?;
+        dialect.connect().await?;
+        if dialect.columns(&options.offsets_table).await?.is_some() {
+            let connector = config.get("name").unwrap_or_default();
+            let known = Offsets::new(options.offsets_table, connector.into(), "".into());
+            let partitions: Vec<_> = offsets.iter().map(|(key, _)| key.clone()).collect();
+            known.forget(&mut *dialect, &partitions).await?;
+        }
+        Ok(true)
     }
 
     fn task(&self) -> Box<dyn SinkTask> {

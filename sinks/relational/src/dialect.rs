@@ -10,6 +10,7 @@ use tapline_api::{Error, Kind, Result};
 use crate::batch::Batch;
 use crate::layout::Layout;
 use crate::names::TableId;
+use crate::offsets::Syntax;
 use crate::options::Options;
 use crate::{mysql, postgres, sqlite};
 
@@ -39,10 +40,23 @@ pub(crate) trait Dialect: Send {
     /// The statement that adds columns, given by their positions in the layout.
     fn add_columns(&self, layout: &Layout, missing: &[usize]) -> Result<String>;
 
+    /// How this database words what the table of offsets needs.
+    fn syntax(&self) -> Syntax;
+
+    /// A text as a literal.
+    fn literal(&self, text: &str) -> String;
+
+    /// A table's name in SQL.
+    fn qualified(&self, table: &TableId) -> String;
+
+    /// Executes one statement and gives its rows as text.
+    async fn query(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>>;
+
     /// Executes a statement by itself, and forgets what is known of the table.
     async fn alter(&mut self, table: &TableId, sql: &str) -> Result<()>;
 
-    /// Executes a batch's steps, in order, in one transaction; nothing of it is there after an error.
+    /// Executes a batch's [`advance`](Batch::advance) and steps, in order, in one transaction; nothing of it is there after
+    /// an error.
     async fn write(&mut self, batch: &Batch<'_>) -> Result<(), Failure>;
 }
 

@@ -54,4 +54,3 @@ pub(crate) fn bit_width(bytes: &[u8], length: u32) -> usize {
 pub(crate) fn bit(bytes: &[u8], i: usize) -> bool {
     bytes.get(i / 8).is_some_and(|byte| byte >> (i % 8) & 1 == 1)
 }
-

@@ -131,7 +131,13 @@ mod tests {
         let value = Value::Map(vec![("k\"".into(), Value::Bytes(Bytes::from_static(b"ab")))]);
         assert_eq!(json(&value, &map), r#"{"k\"":"YWI="}"#);
         assert_eq!(json(&Value::Float32(0.1), &Schema::float32().build()), "1e-1");
-        let decimal = Schema::bytes().name(logical::DECIMAL).parameter("scale", "2").build();
-        assert_eq!(json(&Value::Bytes(Bytes::from_static(&[0x85])), &decimal), "-1.23");
+        let decimal = Schema::bytes()
+            .name(logical::DECIMAL)
+            .parameter("scale", "2")
+            .build();
+        assert_eq!(
+            json(&Value::Bytes(Bytes::from_static(&[0x85])), &decimal),
+            "-1.23"
+        );
     }
 }

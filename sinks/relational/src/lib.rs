@@ -27,6 +27,7 @@ mod meaning;
 mod misfit;
 mod mysql;
 mod names;
+mod offsets;
 mod options;
 mod planner;
 mod postgres;

@@ -157,10 +157,17 @@ mod tests {
 
     #[test]
     fn semantic_names_go_before_plain_types() {
-        let of = |schema: tapline_api::schema::SchemaBuilder, name: &str| Meaning::of(&schema.name(name).build());
+        let of =
+            |schema: tapline_api::schema::SchemaBuilder, name: &str| Meaning::of(&schema.name(name).build());
         assert_eq!(of(Schema::int32(), logical::DATE), Meaning::Date);
-        assert_eq!(of(Schema::int64(), "io.debezium.time.NanoTime"), Meaning::Time(Unit::Nanos));
-        assert_eq!(of(Schema::int64(), "io.debezium.time.MicroDuration"), Meaning::Integer(8));
+        assert_eq!(
+            of(Schema::int64(), "io.debezium.time.NanoTime"),
+            Meaning::Time(Unit::Nanos)
+        );
+        assert_eq!(
+            of(Schema::int64(), "io.debezium.time.MicroDuration"),
+            Meaning::Integer(8)
+        );
         assert_eq!(of(Schema::string(), "io.debezium.data.Ltree"), Meaning::Text);
     }
 

@@ -31,9 +31,10 @@ use self::catalog::Table;
 use self::fault::Fault;
 use self::plan::{Limits, Plan};
 use crate::batch::{Action, Batch, Step};
-use crate::dialect::{self, Failure};
+use crate::dialect::{self, Failure, Remedy};
 use crate::layout::Layout;
 use crate::names::TableId;
+use crate::offsets::{self, Syntax};
 use crate::options::Options;
 
 /// A batch that takes longer is given up, and its session with it.
@@ -112,7 +113,13 @@ impl Dialect {
             return Ok(plan.clone());
         }
         let table = self.table(&step.layout.table)?;
-        let plan = Arc::new(Plan::new(&step.layout, &step.action, table, alias, self.zone.as_deref())?);
+        let plan = Arc::new(Plan::new(
+            &step.layout,
+            &step.action,
+            table,
+            alias,
+            self.zone.as_deref(),
+        )?);
         if self.plans.len() >= MAX_PLANS {
             self.plans.clear();
         }
@@ -166,17 +173,45 @@ impl Dialect {
         buffer: &mut String,
         begun: &mut bool,
     ) -> Result<(), (Option<usize>, Fault)> {
+        if !batch.advance.is_empty() {
+            let nowhere = |error: mysql_async::Error| (None, error.into());
+            session
+                .conn
+                .query_drop("START TRANSACTION")
+                .await
+                .map_err(nowhere)?;
+            *begun = true;
+            for update in &batch.advance {
+                session.conn.query_drop(update.as_str()).await.map_err(nowhere)?;
+                if session.conn.affected_rows() != 1 {
+                    return Err((None, offsets::fenced_somewhere().into()));
+                }
+            }
+        }
         let last = batch.steps.len().saturating_sub(1);
         for (i, step) in batch.steps.iter().enumerate() {
-            let plan = self.plan(step, session.alias).map_err(|error| (Some(i), error.into()))?;
+            let plan = self
+                .plan(step, session.alias)
+                .map_err(|error| (Some(i), error.into()))?;
             let mut rows = step.rows.as_slice();
             loop {
                 buffer.clear();
+                if *begun && step.action == Action::Truncate && !batch.advance.is_empty() {
+                    // TRUNCATE would commit.
+                    let table = self
+                        .table(&step.layout.table)
+                        .map_err(|error| (Some(i), error.into()))?;
+                    let delete = format!("DELETE FROM {}", table.sql_name);
+                    let answer = session.conn.query_drop(delete).await;
+                    answer.map_err(|error| (Some(i), error.into()))?;
+                    break;
+                }
                 let count = plan
                     .statement(batch, step, rows, session.limits, buffer)
                     .map_err(|error| (Some(i), error.into()))?;
                 rows = rows.get(count..).unwrap_or_default();
-                if !*begun && !(i == last && rows.is_empty()) {
+                let alone = i == last && rows.is_empty();
+                if !*begun && !alone {
                     let answer = session.conn.query_drop("START TRANSACTION").await;
                     answer.map_err(|error| (None, error.into()))?;
                     *begun = true;
@@ -206,14 +241,22 @@ async fn open(settings: &Settings, zone: Option<&str>) -> Result<Session, Fault>
     let mut conn = database::connect(settings, &setup).await?;
     let facts: Option<(String, usize)> = conn.query_first("SELECT VERSION(), @@max_allowed_packet").await?;
     let (version, packet) = facts.unwrap_or_default();
+    if version.to_lowercase().contains("mariadb") {
+        // A worker that was stopped in the midst of a transaction must not keep its locks from the next owner.
+        conn.query_drop("SET SESSION idle_transaction_timeout=60").await?;
+    }
     if let Some(zone) = zone {
         let known: Option<Option<String>> = conn
-            .query_first(format!("SELECT CONVERT_TZ('2000-01-01 00:00:00','+00:00',{zone})"))
+            .query_first(format!(
+                "SELECT CONVERT_TZ('2000-01-01 00:00:00','+00:00',{zone})"
+            ))
             .await?;
         if known.flatten().is_none() {
-            return Err(Error::config(format!("use.time.zone: the server does not know the time zone {zone}"))
-                .hint("load its time zones (mysql_tzinfo_to_sql), or give an offset such as +02:00")
-                .into());
+            return Err(Error::config(format!(
+                "use.time.zone: the server does not know the time zone {zone}"
+            ))
+            .hint("load its time zones (mysql_tzinfo_to_sql), or give an offset such as +02:00")
+            .into());
         }
     }
     // Some room for what stands around the last row.
@@ -250,7 +293,10 @@ impl dialect::Dialect for Dialect {
         if !self.tables.contains_key(table) {
             let session = self.session.as_mut();
             let session = session.ok_or_else(|| Error::retriable("there is no connection to the target"))?;
-            let found = within(CATALOG_TIMEOUT, async { Ok(catalog::read(&mut session.conn, table).await?) }).await;
+            let found = within(CATALOG_TIMEOUT, async {
+                Ok(catalog::read(&mut session.conn, table).await?)
+            })
+            .await;
             session.broken |= found.is_err();
             let Some(found) = found.map_err(Fault::into_error)? else {
                 return Ok(None);
@@ -277,6 +323,39 @@ impl dialect::Dialect for Dialect {
     fn add_columns(&self, layout: &Layout, missing: &[usize]) -> Result<String> {
         let columns: Vec<_> = missing.iter().filter_map(|i| layout.columns.get(*i)).collect();
         sql::add_columns(&self.table(&layout.table)?.sql_name, &columns)
+    }
+
+    fn syntax(&self) -> Syntax {
+        Syntax {
+            begin: "START TRANSACTION",
+            for_update: " FOR UPDATE",
+            // Connectors' names have a case.
+            table_options: " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin ENGINE InnoDB",
+        }
+    }
+
+    fn literal(&self, text: &str) -> String {
+        database::literal(text)
+    }
+
+    fn qualified(&self, table: &TableId) -> String {
+        sql::table_name(table)
+    }
+
+    async fn query(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+        let session = self.session.as_mut();
+        let session = session.ok_or_else(|| Error::retriable("there is no connection to the target"))?;
+        let answer = within(CATALOG_TIMEOUT, async { Ok(session.conn.query(sql).await?) }).await;
+        let rows: Vec<mysql_async::Row> = answer.map_err(|fault| {
+            let failure = fault.into_failure(None, None);
+            session.broken |= failure.remedy == Remedy::Reconnect;
+            failure.error
+        })?;
+        let cells = |row: mysql_async::Row| {
+            let cells = (0..row.len()).map(|i| row.get::<Option<String>, _>(i).flatten());
+            cells.collect::<Vec<_>>()
+        };
+        Ok(rows.into_iter().map(cells).collect())
     }
 
     async fn alter(&mut self, table: &TableId, sql: &str) -> Result<()> {

@@ -7,10 +7,11 @@ use tapline_api::pattern::Pattern;
 use tapline_api::{Error, Result, envelope};
 
 use crate::config::{
-    COLUMN_NAMING_DEFAULT, CONFIG, Evolution, InsertMode, KeyMode, NAMING_DEFAULT, NAMING_PASSTHROUGH,
+    COLUMN_NAMING_DEFAULT, CONFIG, Evolution, ExactlyOnce, InsertMode, KeyMode, NAMING_DEFAULT,
+    NAMING_PASSTHROUGH,
 };
 use crate::dialect;
-use crate::names::{FieldFilter, Naming};
+use crate::names::{FieldFilter, Naming, TableId};
 
 /// Options of Debezium that its definition does not show, and our own.
 const PLACEHOLDER: &str = "unavailable.value.placeholder";
@@ -37,6 +38,8 @@ pub(crate) struct Options {
     pub(crate) cloud_events: Pattern,
     /// Stands for a value that the source did not send.
     pub(crate) placeholder: String,
+    pub(crate) exactly_once: ExactlyOnce,
+    pub(crate) offsets_table: TableId,
 }
 
 impl Options {
@@ -73,6 +76,9 @@ impl Options {
                 .get(PLACEHOLDER)
                 .unwrap_or(envelope::UNAVAILABLE_VALUE)
                 .to_owned(),
+            exactly_once: chosen(&parsed, "exactly.once", ExactlyOnce::of)?,
+            offsets_table: Naming::new(parsed.required("exactly.once.table")?, true, true)?
+                .table("", std::iter::empty())?,
         };
         match options.contradiction(config) {
             Some((_, message)) => Err(Error::config(message)),

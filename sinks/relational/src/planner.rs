@@ -48,11 +48,11 @@ impl Planner {
         }
     }
 
-    /// Finds each record's shape and layout.
+    /// Finds each record's shape and layout, but for those that are `known` to be in the target (none, if it is empty).
     ///
     /// # Errors
     /// The first record that can't be written, [named](Error::at_record).
-    pub(crate) fn resolve(&mut self, batch: &[SinkRecord]) -> Result<Resolved> {
+    pub(crate) fn resolve(&mut self, batch: &[SinkRecord], known: &[bool]) -> Result<Resolved> {
         if self.shapes.len() > MAX_SHAPES {
             self.shapes.clear();
             self.by_schemas.clear();
@@ -70,6 +70,10 @@ impl Planner {
         let mut records = Vec::with_capacity(batch.len());
         let mut last: Option<(&SinkRecord, u32)> = None;
         for (i, sink) in batch.iter().enumerate() {
+            if known.get(i) == Some(&true) {
+                records.push(None);
+                continue;
+            }
             let shape = match last {
                 Some((before, shape)) if self.alike(before, sink) => Ok(Some(shape)),
                 _ => self.shape(sink),
@@ -238,7 +242,7 @@ mod tests {
         let mut planner = Planner::new(Options::read(&config).unwrap());
         let records = [sink(record)];
         let shown = |error: Error| error.message().to_owned();
-        let resolved = planner.resolve(&records).map_err(shown)?;
+        let resolved = planner.resolve(&records, &[]).map_err(shown)?;
         let batch = planner.plan(&records, &resolved, false).map_err(shown)?;
         let show = |step: &crate::batch::Step| {
             let action = match step.action {

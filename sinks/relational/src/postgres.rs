@@ -23,7 +23,8 @@ use async_trait::async_trait;
 use bytes::BytesMut;
 use tapline_api::{Error, Result};
 use tapline_databases::postgres::{self as database, Session, Settings};
-use tokio_postgres::Statement;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{SimpleQueryMessage, Statement};
 
 use self::catalog::Table;
 use self::fault::Fault;
@@ -33,6 +34,7 @@ use crate::batch::{Action, Batch, Step};
 use crate::dialect::{self, Failure};
 use crate::layout::Layout;
 use crate::names::TableId;
+use crate::offsets::{self, Syntax};
 use crate::options::Options;
 
 /// A batch that takes longer is given up, and its session with it.
@@ -74,6 +76,12 @@ impl Dialect {
         settings
             .parameters
             .push(("TimeZone".to_owned(), options.time_zone.clone()));
+        // A worker that was stopped in the midst of a transaction must not keep its locks from the next owner.
+        let idle = (
+            "idle_in_transaction_session_timeout".to_owned(),
+            "60000".to_owned(),
+        );
+        settings.parameters.push(idle);
         Ok(Self {
             settings,
             postgis: options.postgis_schema.clone(),
@@ -134,8 +142,12 @@ impl Dialect {
     }
 
     async fn write_steps(&mut self, batch: &Batch<'_>) -> Result<(), (Option<usize>, Fault)> {
-        let mut requests = Vec::with_capacity(batch.steps.len());
+        let mut requests = Vec::with_capacity(batch.steps.len() + 1);
         let mut steps = Vec::with_capacity(batch.steps.len());
+        let first = usize::from(!batch.advance.is_empty());
+        if first == 1 {
+            requests.push(Request::Simple(sql::each_changes_one(&batch.advance)));
+        }
         for (i, step) in batch.steps.iter().enumerate() {
             if let Some(request) = self
                 .request(batch, step)
@@ -162,7 +174,16 @@ impl Dialect {
         self.spare
             .extend(buffers.filter(|buffer| buffer.capacity() <= MAX_SPARE_BYTES));
         self.spare.truncate(MAX_SPARE);
-        result.map_err(|(at, error)| (at.and_then(|at| steps.get(at).copied()), error.into()))
+        result.map_err(|(at, error)| match at {
+            // Only the statement of offsets divides.
+            Some(0) if first == 1 && error.code() == Some(&SqlState::DIVISION_BY_ZERO) => {
+                (None, offsets::fenced_somewhere().into())
+            }
+            at => {
+                let step = at.and_then(|at| at.checked_sub(first));
+                (step.and_then(|at| steps.get(at).copied()), error.into())
+            }
+        })
     }
 }
 
@@ -216,6 +237,37 @@ impl dialect::Dialect for Dialect {
     fn add_columns(&self, layout: &Layout, missing: &[usize]) -> Result<String> {
         let columns: Vec<_> = missing.iter().filter_map(|i| layout.columns.get(*i)).collect();
         sql::add_columns(&self.table(&layout.table)?.sql_name, &columns, &self.postgis)
+    }
+
+    fn syntax(&self) -> Syntax {
+        Syntax {
+            begin: "BEGIN",
+            for_update: " FOR UPDATE",
+            table_options: "",
+        }
+    }
+
+    fn literal(&self, text: &str) -> String {
+        database::literal(text)
+    }
+
+    fn qualified(&self, table: &TableId) -> String {
+        sql::table_name(table)
+    }
+
+    async fn query(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+        let session = self.session()?;
+        let answer = within(CATALOG_TIMEOUT, async { Ok(session.simple_query(sql).await?) }).await;
+        let row = |message| match message {
+            SimpleQueryMessage::Row(row) => {
+                Some((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect())
+            }
+            _ => None,
+        };
+        match answer {
+            Ok(messages) => Ok(messages.into_iter().filter_map(row).collect()),
+            Err(fault) => Err(fault.into_failure(None, None).error),
+        }
     }
 
     async fn alter(&mut self, table: &TableId, sql: &str) -> Result<()> {

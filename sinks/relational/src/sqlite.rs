@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tapline_api::{Error, Result, Value};
 use tokio::task::block_in_place;
@@ -24,6 +25,7 @@ use crate::dialect::{self, Failure};
 use crate::layout::Layout;
 use crate::misfit;
 use crate::names::TableId;
+use crate::offsets::{self, Syntax};
 use crate::options::Options;
 
 /// How long another process may hold the lock.
@@ -155,6 +157,11 @@ impl Dialect {
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(nowhere)?;
+        for update in &batch.advance {
+            if transaction.execute(update, ()).map_err(nowhere)? != 1 {
+                return Err((None, offsets::fenced_somewhere().into()));
+            }
+        }
         for (i, (step, plan)) in batch.steps.iter().zip(&plans).enumerate() {
             plan.execute(&transaction, batch, step)
                 .map_err(|fault| (Some(i), fault))?;
@@ -204,10 +211,9 @@ impl Plan {
                 {
                     value = default;
                 }
-                let bound = parameter
-                    .form
-                    .bind(value)
-                    .map_err(|_| misfit::error(batch, step, *row, parameter.column, value, "value of SQLite's"))?;
+                let bound = parameter.form.bind(value).map_err(|_| {
+                    misfit::error(batch, step, *row, parameter.column, value, "value of SQLite's")
+                })?;
                 statement.raw_bind_parameter(i + 1, bound)?;
             }
             statement.raw_execute()?;
@@ -220,7 +226,9 @@ impl Plan {
 fn lacks_demanded(layout: &Layout, mask: &Mask, targets: &[Target]) -> bool {
     let mut lacking = layout.columns.iter().enumerate().filter(|(i, _)| mask.has(*i));
     lacking.any(|(_, column)| {
-        let target = targets.iter().find(|target| target.name.eq_ignore_ascii_case(&column.name));
+        let target = targets
+            .iter()
+            .find(|target| target.name.eq_ignore_ascii_case(&column.name));
         target.is_some_and(|target| target.demanding)
     })
 }
@@ -261,6 +269,40 @@ impl dialect::Dialect for Dialect {
     fn add_columns(&self, layout: &Layout, missing: &[usize]) -> Result<String> {
         let columns: Vec<_> = missing.iter().filter_map(|i| layout.columns.get(*i)).collect();
         sql::add_columns(&sql::table_name(&layout.table), &columns)
+    }
+
+    fn syntax(&self) -> Syntax {
+        Syntax {
+            begin: "BEGIN IMMEDIATE",
+            for_update: "",
+            table_options: "",
+        }
+    }
+
+    fn literal(&self, text: &str) -> String {
+        sql::literal(text)
+    }
+
+    fn qualified(&self, table: &TableId) -> String {
+        sql::table_name(table)
+    }
+
+    async fn query(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+        let connection = self.connection()?;
+        let rows: Result<Vec<_>, rusqlite::Error> = block_in_place(|| {
+            let mut statement = connection.prepare(sql)?;
+            let columns = statement.column_count();
+            let cell = |value: ValueRef<'_>| match value {
+                ValueRef::Integer(n) => Some(n.to_string()),
+                ValueRef::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+                _ => None,
+            };
+            let rows = statement.query_map((), |row| {
+                (0..columns).map(|i| Ok(cell(row.get_ref(i)?))).collect()
+            })?;
+            rows.collect()
+        });
+        rows.map_err(|error| Fault::from(error).into_failure(None, None).error)
     }
 
     async fn alter(&mut self, table: &TableId, sql: &str) -> Result<()> {

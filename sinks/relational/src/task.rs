@@ -2,19 +2,22 @@
 //!
 //! When `put` returns, the batch is committed, so a flush has nothing to do. What can pass by itself is tried again,
 //! `flush.max.retries` times; then the worker hears of it and puts the batch again later, with the task RUNNING.
+//!
+//! With exactly-once the batch's offsets are in that transaction too ([`crate::offsets`]).
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tapline_api::record::SinkRecord;
-use tapline_api::sink::{SinkContext, SinkTask};
+use tapline_api::record::{SinkRecord, TopicPartition};
+use tapline_api::sink::{Assigned, SinkContext, SinkOffsets, SinkTask};
 use tapline_api::{Error, Kind, Result};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Evolution;
+use crate::config::{Evolution, ExactlyOnce, InsertMode};
 use crate::dialect::{self, Dialect, Failure, Remedy};
 use crate::evolve;
+use crate::offsets::{Offsets, Scan};
 use crate::options::Options;
 use crate::planner::Planner;
 
@@ -30,6 +33,11 @@ struct Running {
     retries: usize,
     delay: Duration,
     cancel: CancellationToken,
+    /// Offsets in the target, while the task is exactly-once.
+    offsets: Option<Offsets>,
+    exactly_once: ExactlyOnce,
+    /// Whether the table of offsets is there.
+    prepared: bool,
 }
 
 #[async_trait]
@@ -46,7 +54,19 @@ impl SinkTask for Task {
                 result?;
             }
         }
+        let wanted = match options.exactly_once {
+            ExactlyOnce::Auto => options.insert_mode == InsertMode::Insert,
+            ExactlyOnce::Enabled => true,
+            ExactlyOnce::Disabled => false,
+        };
+        let offsets = || {
+            let (connector, cluster) = (context.connector.clone(), context.cluster_id.clone());
+            Offsets::new(options.offsets_table.clone(), connector, cluster)
+        };
         self.0 = Some(Running {
+            offsets: wanted.then(offsets),
+            exactly_once: options.exactly_once,
+            prepared: false,
             dialect,
             evolution: options.evolution,
             ready: HashSet::new(),
@@ -55,6 +75,20 @@ impl SinkTask for Task {
             cancel: context.cancel,
             planner: Planner::new(options),
         });
+        Ok(())
+    }
+
+    async fn open(&mut self, partitions: &[Assigned]) -> Result<SinkOffsets> {
+        match &mut self.0 {
+            Some(running) => running.open(partitions).await,
+            None => Err(Error::fatal("used before it was started")),
+        }
+    }
+
+    async fn close(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        if let Some(offsets) = self.0.as_mut().and_then(|running| running.offsets.as_mut()) {
+            offsets.close(partitions);
+        }
         Ok(())
     }
 
@@ -75,6 +109,51 @@ impl SinkTask for Task {
 }
 
 impl Running {
+    /// Takes partitions over.
+    async fn open(&mut self, partitions: &[Assigned]) -> Result<SinkOffsets> {
+        if self.offsets.is_none() {
+            return Ok(SinkOffsets::new());
+        }
+        self.connect().await?;
+        let Some(offsets) = &mut self.offsets else {
+            return Ok(SinkOffsets::new());
+        };
+        if !self.prepared {
+            self.prepared = offsets.prepare(&mut *self.dialect).await?;
+        }
+        if self.prepared {
+            return offsets.open(&mut *self.dialect, partitions).await;
+        }
+        if self.exactly_once == ExactlyOnce::Enabled {
+            return Err(Error::config(
+                "exactly.once is enabled, but the table of offsets is not there and can't be made",
+            )
+            .hint("grant CREATE on the schema to the connector's user, or make the table named by exactly.once.table"));
+        }
+        tracing::warn!("without a table of offsets in the target the sink is at-least-once");
+        self.offsets = None;
+        Ok(SinkOffsets::new())
+    }
+
+    /// Connects, unless it is connected; on a new connection nothing is known of the target any more.
+    async fn connect(&mut self) -> Result<()> {
+        if !self.dialect.connect().await? {
+            return Ok(());
+        }
+        self.ready.clear();
+        match &mut self.offsets {
+            Some(offsets) => {
+                let read = offsets.read_again(&mut *self.dialect).await;
+                if read.is_err() {
+                    // Else the next try would take the connection for one that has been read.
+                    self.dialect.disconnect();
+                }
+                read
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Writes a batch, with retries.
     async fn put(&mut self, batch: &[SinkRecord]) -> Result<()> {
         let mut tries = 0;
@@ -109,9 +188,7 @@ impl Running {
         if batch.is_empty() {
             return Ok(());
         }
-        if self.dialect.connect().await? {
-            self.ready.clear();
-        }
+        self.connect().await?;
         let failure = match self.write(batch, false).await? {
             Ok(()) => return Ok(()),
             Err(failure) => failure,
@@ -148,10 +225,23 @@ impl Running {
 
     /// Plans and writes. The outer error is of planning and preparing, the inner of writing.
     async fn write(&mut self, batch: &[SinkRecord], strict: bool) -> Result<Result<(), Failure>> {
-        let resolved = self.planner.resolve(batch)?;
+        let scan = match &mut self.offsets {
+            Some(offsets) => offsets.scan(batch)?,
+            None => Scan::default(),
+        };
+        let resolved = self.planner.resolve(batch, &scan.known)?;
         let mut plan = self.planner.plan(batch, &resolved, strict)?;
         evolve::prepare(&mut *self.dialect, self.evolution, &mut self.ready, &mut plan).await?;
+        if plan.steps.is_empty() {
+            return Ok(Ok(()));
+        }
+        if let Some(offsets) = &self.offsets {
+            plan.advance = offsets.advance(&*self.dialect, &scan);
+        }
         let result = self.dialect.write(&plan).await;
+        if let (Ok(()), Some(offsets)) = (&result, &mut self.offsets) {
+            offsets.advanced(scan);
+        }
         Ok(result.map_err(|mut failure| {
             // Record by record, the step that failed is the record.
             let step = failure

@@ -4,7 +4,6 @@
 
 use std::fmt::Write;
 
-
 /// Sub-units of a second that a number counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {

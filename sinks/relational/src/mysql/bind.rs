@@ -32,7 +32,9 @@ pub(super) fn form(schema: &SchemaRef, target: Option<&Target>, zone: Option<&st
         // Texts go into text as they came.
         Meaning::ZonedTime | Meaning::ZonedTimestamp if textual => Form::Text,
         Meaning::ZonedTime => Form::ZonedTime,
-        Meaning::ZonedTimestamp => Form::ZonedTimestamp(shift(is(&["datetime", "date", "time"]), Shift::ToLocal)),
+        Meaning::ZonedTimestamp => {
+            Form::ZonedTimestamp(shift(is(&["datetime", "date", "time"]), Shift::ToLocal))
+        }
         Meaning::Bits(length) if is(&["bit"]) || (target.is_none() && (1..=64).contains(&length)) => {
             Form::Bits(length)
         }
@@ -54,8 +56,5 @@ pub(super) fn is_zone_utc(zone: &str) -> bool {
 
 /// What a default stands in for.
 pub(super) fn default_of(schema: &Schema) -> Option<tapline_api::Value> {
-    schema
-        .default()
-        .filter(|_| !schema.is_optional())
-        .cloned()
+    schema.default().filter(|_| !schema.is_optional()).cloned()
 }

@@ -28,7 +28,9 @@ pub(super) struct Target {
 impl Table {
     /// Names of columns have no case.
     pub(super) fn column(&self, name: &str) -> Option<&Target> {
-        self.columns.iter().find(|column| super::same_name(&column.name, name))
+        self.columns
+            .iter()
+            .find(|column| super::same_name(&column.name, name))
     }
 }
 
@@ -42,7 +44,9 @@ pub(super) async fn read(conn: &mut Conn, id: &TableId) -> Result<Option<Table>,
              table_name = {name}"
         ))
         .await?;
-    let Some((database, name)) = found else { return Ok(None) };
+    let Some((database, name)) = found else {
+        return Ok(None);
+    };
     let columns: Vec<(String, String, String, bool)> = conn
         .query(format!(
             "SELECT column_name, LOWER(data_type), LOWER(column_type), is_nullable = 'NO' AND column_default IS NULL AND \

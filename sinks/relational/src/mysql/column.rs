@@ -42,8 +42,15 @@ pub(super) fn column_type(schema: &Schema, key: bool) -> Result<String> {
         Meaning::Bytes => plain("longblob"),
         Meaning::Decimal { precision, scale } => {
             let scale = u32::try_from(scale).unwrap_or(0).min(MAX_SCALE);
-            let precision = if precision == 0 { DEFAULT_PRECISION } else { precision };
-            Ok(format!("decimal({},{scale})", precision.max(scale).min(MAX_PRECISION)))
+            let precision = if precision == 0 {
+                DEFAULT_PRECISION
+            } else {
+                precision
+            };
+            Ok(format!(
+                "decimal({},{scale})",
+                precision.max(scale).min(MAX_PRECISION)
+            ))
         }
         Meaning::VariableDecimal => Ok(format!("decimal({MAX_PRECISION},{MAX_SCALE})")),
         Meaning::Date => plain("date"),
@@ -72,7 +79,11 @@ pub(super) fn column_type(schema: &Schema, key: bool) -> Result<String> {
 fn list(name: &str, labels: &[String], key: bool) -> String {
     // Postgres' enums may be longer than MySQL's, and an outbox may not name them at all.
     if labels.is_empty() {
-        return if key { format!("varchar({KEY_LENGTH})") } else { "longtext".to_owned() };
+        return if key {
+            format!("varchar({KEY_LENGTH})")
+        } else {
+            "longtext".to_owned()
+        };
     }
     let mut out = format!("{name}(");
     for (i, label) in labels.iter().enumerate() {
@@ -94,22 +105,45 @@ fn by_source(meaning: &Meaning, schema: &Schema, key: bool) -> Option<String> {
     let is = |names: &[&str]| names.contains(&name);
     match meaning {
         Meaning::Integer(_)
-            if is(&["tinyint", "mediumint", "tinyint unsigned", "smallint unsigned", "mediumint unsigned"]) =>
+            if is(&[
+                "tinyint",
+                "mediumint",
+                "tinyint unsigned",
+                "smallint unsigned",
+                "mediumint unsigned",
+            ]) =>
         {
             Some(name.to_owned())
         }
-        Meaning::Integer(_) if is(&["int unsigned", "integer unsigned"]) => Some("integer unsigned".to_owned()),
+        Meaning::Integer(_) if is(&["int unsigned", "integer unsigned"]) => {
+            Some("integer unsigned".to_owned())
+        }
         Meaning::Integer(_) | Meaning::Decimal { .. } if is(&["bigint unsigned", "int8 unsigned"]) => {
             Some("bigint unsigned".to_owned())
         }
         Meaning::Text if is(&["char", "character", "bpchar", "nchar"]) => sized("char", 255),
-        Meaning::Text if is(&["varchar", "character varying", "nvarchar", "varchar2", "nvarchar2"]) => {
+        Meaning::Text
+            if is(&[
+                "varchar",
+                "character varying",
+                "nvarchar",
+                "varchar2",
+                "nvarchar2",
+            ]) =>
+        {
             sized("varchar", if key { KEY_LENGTH } else { MAX_LENGTH })
         }
         Meaning::Text if is(&["tinytext", "text", "mediumtext"]) && !key => Some(name.to_owned()),
-        Meaning::Bytes if is(&["binary", "varbinary"]) => {
-            sized(name, if name == "binary" { 255 } else if key { KEY_LENGTH } else { MAX_LENGTH })
-        }
+        Meaning::Bytes if is(&["binary", "varbinary"]) => sized(
+            name,
+            if name == "binary" {
+                255
+            } else if key {
+                KEY_LENGTH
+            } else {
+                MAX_LENGTH
+            },
+        ),
         Meaning::Bytes if is(&["tinyblob", "blob", "mediumblob"]) && !key => Some(name.to_owned()),
         _ => None,
     }
@@ -138,14 +172,27 @@ mod tests {
         for (found, expected) in [
             (column(Schema::int8()), "tinyint".into()),
             (column(Schema::string()), "longtext".into()),
-            (column_type(&Schema::string().build(), true).unwrap(), "varchar(255)".into()),
+            (
+                column_type(&Schema::string().build(), true).unwrap(),
+                "varchar(255)".into(),
+            ),
             (column(Schema::bytes()), "longblob".into()),
             (column(Schema::boolean()), "boolean".into()),
-            (named(Schema::int64(), "io.debezium.time.MicroTimestamp"), "datetime(6)".into()),
-            (named(Schema::string(), "io.debezium.time.ZonedTimestamp"), "timestamp(6)".into()),
+            (
+                named(Schema::int64(), "io.debezium.time.MicroTimestamp"),
+                "datetime(6)".into(),
+            ),
+            (
+                named(Schema::string(), "io.debezium.time.ZonedTimestamp"),
+                "timestamp(6)".into(),
+            ),
             (named(Schema::string(), "io.debezium.data.Json"), "json".into()),
             (
-                column(Schema::string().name("io.debezium.data.Enum").parameter("allowed", "a,it's")),
+                column(
+                    Schema::string()
+                        .name("io.debezium.data.Enum")
+                        .parameter("allowed", "a,it's"),
+                ),
                 "enum('a','it''s')".into(),
             ),
             (
@@ -153,10 +200,17 @@ mod tests {
                 "decimal(38,2)".into(),
             ),
             (
-                column(Schema::bytes().name("io.debezium.data.Bits").parameter("length", "9")),
+                column(
+                    Schema::bytes()
+                        .name("io.debezium.data.Bits")
+                        .parameter("length", "9"),
+                ),
                 "bit(9)".into(),
             ),
-            (named(Schema::structure(), "x.Y"), "Failed to resolve column type for schema: STRUCT (x.Y)".into()),
+            (
+                named(Schema::structure(), "x.Y"),
+                "Failed to resolve column type for schema: STRUCT (x.Y)".into(),
+            ),
         ]
         .map(|(found, expected): (String, String)| (found, expected))
         {
@@ -167,12 +221,26 @@ mod tests {
     #[test]
     fn the_sources_column_type_says_more() {
         let typed = |schema: SchemaBuilder, name: &str, length: &str| {
-            column(schema.parameter(COLUMN_TYPE, name).parameter(COLUMN_LENGTH, length))
+            column(
+                schema
+                    .parameter(COLUMN_TYPE, name)
+                    .parameter(COLUMN_LENGTH, length),
+            )
         };
         assert_eq!(typed(Schema::string(), "VARCHAR", "40"), "varchar(40)");
         assert_eq!(typed(Schema::string(), "VARCHAR", "99999"), "longtext");
-        assert_eq!(typed(Schema::int64(), "BIGINT UNSIGNED ZEROFILL", "20"), "bigint unsigned");
+        assert_eq!(
+            typed(Schema::int64(), "BIGINT UNSIGNED ZEROFILL", "20"),
+            "bigint unsigned"
+        );
         assert_eq!(typed(Schema::bytes(), "VARBINARY", "8"), "varbinary(8)");
-        assert_eq!(typed(Schema::int64().name("io.debezium.time.Timestamp"), "DATETIME", "3"), "datetime(3)");
+        assert_eq!(
+            typed(
+                Schema::int64().name("io.debezium.time.Timestamp"),
+                "DATETIME",
+                "3"
+            ),
+            "datetime(3)"
+        );
     }
 }

@@ -54,7 +54,11 @@ impl Fault {
 /// By the server's error number: <https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html>
 fn remedy(error: &database::Error) -> Remedy {
     let database::Error::Server(server) = error else {
-        return if error.is_retriable() { Remedy::Reconnect } else { Remedy::None };
+        return if error.is_retriable() {
+            Remedy::Reconnect
+        } else {
+            Remedy::None
+        };
     };
     match server.code {
         // lock wait timeout, deadlock, interrupted, max_execution_time
@@ -63,9 +67,21 @@ fn remedy(error: &database::Error) -> Remedy {
         1146 | 1054 | 1051 | 1412 => Remedy::Reread,
         // A trigger's SIGNAL, no default, packet too large, truncated or wrong values, invalid JSON or geometry, no
         // partition for the value, a check constraint (MySQL, MariaDB).
-        1644 | 1364 | 1153 | 1265 | 1366 | 1367 | 1411 | 1416 | 1526 | 1690 | 3140..=3160 | 3819 | 3903 | 4025 | 4079 => {
-            Remedy::OneByOne
-        }
+        1644
+        | 1364
+        | 1153
+        | 1265
+        | 1366
+        | 1367
+        | 1411
+        | 1416
+        | 1526
+        | 1690
+        | 3140..=3160
+        | 3819
+        | 3903
+        | 4025
+        | 4079 => Remedy::OneByOne,
         _ if server.state.starts_with("22") || server.state.starts_with("23") => Remedy::OneByOne,
         _ if server.is_retriable() => Remedy::Reconnect,
         _ => Remedy::None,
@@ -74,7 +90,9 @@ fn remedy(error: &database::Error) -> Remedy {
 
 fn hint(code: u16) -> Option<&'static str> {
     match code {
-        1142 | 1143 => Some("grant SELECT, INSERT, UPDATE, DELETE and DROP on the table to the connector's user"),
+        1142 | 1143 => {
+            Some("grant SELECT, INSERT, UPDATE, DELETE and DROP on the table to the connector's user")
+        }
         1153 => Some("raise the server's max_allowed_packet"),
         _ => None,
     }

@@ -20,7 +20,11 @@ pub(super) fn internal(shape: &Struct) -> Option<Vec<u8>> {
     }
     let (kind, rest) = rest.split_first_chunk::<4>()?;
     let kind = u32::from_le_bytes(*kind);
-    let rest = if kind & HAS_SRID == 0 { rest } else { rest.get(4..)? };
+    let rest = if kind & HAS_SRID == 0 {
+        rest
+    } else {
+        rest.get(4..)?
+    };
     let mut out = Vec::with_capacity(wkb.len() + 4);
     out.extend(u32::try_from(srid).ok()?.to_le_bytes());
     out.push(1);
@@ -56,7 +60,10 @@ mod tests {
             .field("wkb", Schema::bytes().build())
             .field("srid", Schema::int32().optional().build())
             .build();
-        Struct::new(schema, vec![Value::Bytes(Bytes::from_static(wkb)), Value::Int32(4326)])
+        Struct::new(
+            schema,
+            vec![Value::Bytes(Bytes::from_static(wkb)), Value::Int32(4326)],
+        )
     }
 
     #[test]

@@ -78,7 +78,10 @@ impl Form {
                 out.push('\'');
             }
             (Self::Time(unit), value) => {
-                let micros = value.as_i64().and_then(|n| time::micros(n, *unit)).ok_or(Misfit)?;
+                let micros = value
+                    .as_i64()
+                    .and_then(|n| time::micros(n, *unit))
+                    .ok_or(Misfit)?;
                 clock(micros, out);
             }
             (Self::ZonedTime, Value::String(text)) => {
@@ -86,7 +89,10 @@ impl Form {
                 clock((micros + i64::from(west) * 1_000_000).rem_euclid(DAY_MICROS), out);
             }
             (Self::Timestamp(unit, shift), value) => {
-                let micros = value.as_i64().and_then(|n| time::micros(n, *unit)).ok_or(Misfit)?;
+                let micros = value
+                    .as_i64()
+                    .and_then(|n| time::micros(n, *unit))
+                    .ok_or(Misfit)?;
                 timestamp(micros, shift, out)?;
             }
             (Self::ZonedTimestamp(shift), Value::String(text)) => match &**text {
@@ -181,7 +187,11 @@ fn timestamp(micros: i64, shift: &Shift, out: &mut String) -> Result<(), Misfit>
 fn bits(bytes: &[u8], length: u32, out: &mut String) {
     out.push_str("b'");
     let width = digits::bit_width(bytes, length);
-    out.extend((0..width).rev().map(|i| if digits::bit(bytes, i) { '1' } else { '0' }));
+    out.extend(
+        (0..width)
+            .rev()
+            .map(|i| if digits::bit(bytes, i) { '1' } else { '0' }),
+    );
     out.push('\'');
 }
 
@@ -189,7 +199,10 @@ fn bits(bytes: &[u8], length: u32, out: &mut String) {
 fn vector(items: &[Value], out: &mut String) -> Result<(), Misfit> {
     out.push_str("x'");
     for item in items {
-        #[expect(clippy::cast_possible_truncation, reason = "a VECTOR has floats of four bytes")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a VECTOR has floats of four bytes"
+        )]
         let n = match item {
             Value::Float32(n) => *n,
             Value::Float64(n) => *n as f32,
@@ -228,8 +241,16 @@ mod tests {
             (Form::Decimal(2), bytes(&[0x85]), "-1.23"),
             (Form::Date, Value::Int32(-1), "'1969-12-31'"),
             (Form::Date, Value::Int32(i32::MAX), "misfit"),
-            (Form::Time(Unit::Micros), Value::Int64(-3_600_500_000), "'-01:00:00.500000'"),
-            (Form::Time(Unit::Micros), Value::Int64(360_000_000_000), "'100:00:00'"),
+            (
+                Form::Time(Unit::Micros),
+                Value::Int64(-3_600_500_000),
+                "'-01:00:00.500000'",
+            ),
+            (
+                Form::Time(Unit::Micros),
+                Value::Int64(360_000_000_000),
+                "'100:00:00'",
+            ),
             (Form::ZonedTime, "23:30:00-01:00".into(), "'00:30:00'"),
             (
                 Form::Timestamp(Unit::Millis, Shift::None),
@@ -242,7 +263,11 @@ mod tests {
                 "CONVERT_TZ('2020-01-01 00:00:00','+00:00','+02:00')",
             ),
             (Form::Bits(5), bytes(&[0b110]), "b'00110'"),
-            (Form::Vector, Value::Array(vec![Value::Float32(1.0)]), "x'0000803f'"),
+            (
+                Form::Vector,
+                Value::Array(vec![Value::Float32(1.0)]),
+                "x'0000803f'",
+            ),
             (Form::Text, Value::Int32(1), "misfit"),
             (Form::Text, Value::Null, "NULL"),
         ] {

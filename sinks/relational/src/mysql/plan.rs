@@ -88,7 +88,9 @@ impl Plan {
         let shape = match action {
             Action::Truncate => Shape::Truncate(format!("TRUNCATE TABLE {table_name}")),
             Action::Delete => Shape::Delete(format!("DELETE FROM {table_name} WHERE ")),
-            Action::Write(InsertMode::Insert, _) => Shape::Rows(sql::insert(table_name, &names), String::new()),
+            Action::Write(InsertMode::Insert, _) => {
+                Shape::Rows(sql::insert(table_name, &names), String::new())
+            }
             Action::Write(InsertMode::Upsert, mask) if !lacks_demanded(layout, mask, table) => Shape::Rows(
                 sql::insert(table_name, &names),
                 sql::on_duplicate(&names, layout.keys, alias),

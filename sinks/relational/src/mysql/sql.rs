@@ -53,7 +53,11 @@ pub(super) fn create_table(layout: &Layout) -> Result<String> {
     if !key.is_empty() {
         parts.push(format!("PRIMARY KEY({})", key.join(", ")));
     }
-    Ok(format!("CREATE TABLE {} ({})", table_name(&layout.table), parts.join(", ")))
+    Ok(format!(
+        "CREATE TABLE {} ({})",
+        table_name(&layout.table),
+        parts.join(", ")
+    ))
 }
 
 /// ``ALTER TABLE `t` ADD COLUMN (`c` longtext NULL, …)``
@@ -96,7 +100,10 @@ mod tests {
 
     #[test]
     fn one_statement_writes_any_number_of_rows() {
-        assert_eq!(insert("`t`", &["id", "a`b"]), "INSERT INTO `t` (`id`,`a``b`) VALUES ");
+        assert_eq!(
+            insert("`t`", &["id", "a`b"]),
+            "INSERT INTO `t` (`id`,`a``b`) VALUES "
+        );
         assert_eq!(
             on_duplicate(&["id", "b"], 1, true),
             " AS `_new` ON DUPLICATE KEY UPDATE `b`=`_new`.`b`"

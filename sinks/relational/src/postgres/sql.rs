@@ -116,6 +116,13 @@ fn matching(key: &[Bound<'_>]) -> String {
     })
 }
 
+/// The updates, each of which must change one row: in a pipeline there is nobody to look at a count before the COMMIT, so
+/// the server divides by it.
+pub(super) fn each_changes_one(updates: &[String]) -> String {
+    let one = |update: &String| format!("WITH u AS ({update} RETURNING 1) SELECT 1/count(*) FROM u");
+    updates.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
 /// A table's name where the table is not there yet.
 pub(super) fn table_name(table: &TableId) -> String {
     match &table.schema {

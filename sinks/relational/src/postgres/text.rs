@@ -5,8 +5,8 @@ use std::fmt::Write;
 use tapline_api::{Struct, Value};
 
 use super::kind::Kind;
-use crate::misfit::Misfit;
 use crate::digits::{bit, bit_width, decimal, hex};
+use crate::misfit::Misfit;
 use crate::time;
 
 /// Appends a value that is not null.

@@ -8,8 +8,8 @@ use tapline_api::{Schema, Struct, Value};
 use tokio_postgres::types::Type;
 
 use super::kind::Kind;
-use super::text;
 use super::numeric;
+use super::text;
 use crate::digits;
 use crate::misfit::Misfit;
 use crate::time::{self, Unit};

@@ -178,7 +178,7 @@ fn check(mode: &str, changes: &[Change], strict: bool) {
     let schemas = Schemas::new();
     let records: Vec<_> = changes.iter().map(|change| schemas.record(change)).collect();
     let mut planner = Planner::new(options);
-    let resolved = planner.resolve(&records).unwrap();
+    let resolved = planner.resolve(&records, &[]).unwrap();
     let batch = planner.plan(&records, &resolved, strict).unwrap();
     let mut one_by_one = Table::from([(0, vec![(7, "old".to_owned())]), (1, vec![(8, "old".to_owned())])]);
     let mut in_steps = one_by_one.clone();
@@ -228,7 +228,7 @@ fn a_batch_of_one_table_is_one_delete_and_one_write() {
     ];
     let records: Vec<_> = changes.iter().map(|change| schemas.record(change)).collect();
     let mut planner = Planner::new(Options::read(&config).unwrap());
-    let resolved = planner.resolve(&records).unwrap();
+    let resolved = planner.resolve(&records, &[]).unwrap();
     let batch = planner.plan(&records, &resolved, false).unwrap();
     let steps: Vec<_> = batch
         .steps

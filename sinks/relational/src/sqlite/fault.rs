@@ -61,13 +61,20 @@ impl Fault {
 fn remedy(error: &Theirs) -> Remedy {
     let text = error.to_string();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::OperationInterrupted) => Remedy::Retry,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::OperationInterrupted) => {
+            Remedy::Retry
+        }
         Some(ErrorCode::SystemIoFailure | ErrorCode::DiskFull | ErrorCode::FileLockingProtocolFailed) => {
             Remedy::Reconnect
         }
-        Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig) => Remedy::OneByOne,
+        Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig) => {
+            Remedy::OneByOne
+        }
         Some(ErrorCode::SchemaChanged) => Remedy::Reread,
-        _ if text.contains("no such table") || text.contains("no column named") || text.contains("no such column") => {
+        _ if text.contains("no such table")
+            || text.contains("no column named")
+            || text.contains("no such column") =>
+        {
             Remedy::Reread
         }
         _ => Remedy::None,

@@ -83,7 +83,11 @@ pub(super) fn create_table(layout: &Layout) -> Result<String> {
     if !key.is_empty() {
         parts.push(format!("PRIMARY KEY({})", key.join(", ")));
     }
-    Ok(format!("CREATE TABLE {} ({})", table_name(&layout.table), parts.join(", ")))
+    Ok(format!(
+        "CREATE TABLE {} ({})",
+        table_name(&layout.table),
+        parts.join(", ")
+    ))
 }
 
 /// SQLite adds one column a statement.
@@ -110,12 +114,17 @@ fn definition(column: &Column, key: bool) -> Result<String> {
 }
 
 fn default(column: &Column, value: &Value) -> Result<String> {
-    let misfit = || Error::data(format!("the default of field '{}' does not fit its schema", column.field));
+    let misfit = || {
+        Error::data(format!(
+            "the default of field '{}' does not fit its schema",
+            column.field
+        ))
+    };
     let literal = match Form::of(&column.schema).bind(value).map_err(|_| misfit())? {
         ToSqlOutput::Owned(Owned::Integer(n)) => n.to_string(),
         ToSqlOutput::Owned(Owned::Real(n)) => format!("{n:e}"),
-        ToSqlOutput::Owned(Owned::Text(text)) => quoted(&text),
-        ToSqlOutput::Borrowed(ValueRef::Text(text)) => quoted(&String::from_utf8_lossy(text)),
+        ToSqlOutput::Owned(Owned::Text(text)) => literal(&text),
+        ToSqlOutput::Borrowed(ValueRef::Text(text)) => literal(&String::from_utf8_lossy(text)),
         ToSqlOutput::Borrowed(ValueRef::Blob(bytes)) => {
             let mut out = "x'".to_owned();
             digits::hex(bytes, &mut out);
@@ -126,7 +135,8 @@ fn default(column: &Column, value: &Value) -> Result<String> {
     Ok(format!(" DEFAULT {literal}"))
 }
 
-fn quoted(text: &str) -> String {
+/// `text` as a string literal.
+pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 

@@ -128,10 +128,7 @@ pub(super) fn column_type(schema: &SchemaRef) -> Result<&'static str> {
 
 /// What stands for null where the schema takes none.
 pub(super) fn default_of(schema: &Schema) -> Option<Value> {
-    schema
-        .default()
-        .filter(|_| !schema.is_optional())
-        .cloned()
+    schema.default().filter(|_| !schema.is_optional()).cloned()
 }
 
 #[cfg(test)]
@@ -159,7 +156,11 @@ mod tests {
             (Schema::int64(), Value::Int64(-5), "INTEGER Integer(-5)"),
             (Schema::float32(), Value::Float32(0.5), "REAL Real(0.5)"),
             (Schema::float64(), Value::Float64(f64::NAN), "REAL misfit"),
-            (decimal, Value::Bytes(Bytes::from_static(&[0x85])), "TEXT Text(\"-1.23\")"),
+            (
+                decimal,
+                Value::Bytes(Bytes::from_static(&[0x85])),
+                "TEXT Text(\"-1.23\")",
+            ),
             (
                 Schema::int32().name(logical::DATE),
                 Value::Int32(0),
