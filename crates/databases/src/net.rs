@@ -1,5 +1,7 @@
 //! Byte streams to a server: TCP, a Unix socket, TLS over TCP.
 
+mod socket;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,21 +10,35 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 use tokio_rustls::client::TlsStream;
 
+pub use self::socket::{Socket, Watched};
+
 /// A connected stream.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP in the clear.
-    Tcp(TcpStream),
+    Tcp(Socket<TcpStream>),
     /// A Unix socket.
-    Unix(UnixStream),
+    Unix(Socket<UnixStream>),
     /// TLS over TCP.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Socket<TcpStream>>>),
 }
 
 impl Stream {
     /// Whether it is encrypted.
     pub fn is_encrypted(&self) -> bool {
         matches!(self, Self::Tls(_))
+    }
+
+    /// For a reader that will let bytes gather for a while: until a read finds nothing, what arrives wakes nobody.
+    ///
+    /// # Errors
+    /// When the event loop refuses; the connection is closed then.
+    pub fn unwatch(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.unwatch(),
+            Self::Unix(socket) => socket.unwatch(),
+            Self::Tls(stream) => stream.get_mut().0.unwatch(),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ mod settings;
 mod tls;
 mod url;
 
-pub use crate::net::Stream;
+pub use crate::net::{Socket, Stream, Watched};
 pub use dial::{Attempt, attempts, dial, worth_next_attempt};
 pub use error::{Error, ServerError, SqlState};
 pub use quote::{identifier, literal, qualified};

@@ -23,6 +23,7 @@ mod event;
 mod lsn;
 mod message;
 mod output;
+mod pace;
 mod pgoutput;
 mod position;
 mod publication;

@@ -9,8 +9,7 @@
 //! - Only what `commit` has confirmed is reported as flushed.
 //! - Between transactions a keepalive's position is a position of ours: everything before it was sent. So an idle database
 //!   and filtered tables advance the slot without a heartbeat.
-//! - Under backlog it waits a moment before it reads again. A wake-up per message is most of the cost, on both sides; when
-//!   little comes, nothing waits.
+//! - Under backlog it waits a moment before it reads again ([`Pace`]); when little comes, nothing waits.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -32,6 +31,7 @@ use crate::config::Options;
 use crate::event::{Events, Origin};
 use crate::lsn::Lsn;
 use crate::output::Output;
+use crate::pace::Pace;
 use crate::pgoutput::{EPOCH_MICROS, Message, Old, Relation, ReplicaIdentity, Tuple, decode};
 use crate::position::{MessageType, Position, Prefix, SnapshotState};
 use crate::snapshot::sieve::Sieve;
@@ -39,10 +39,6 @@ use crate::table::{Column, Plan, Row, Table};
 use crate::wal::WalWatch;
 use crate::wire::{Block, Connection, Frame, copy_error};
 
-/// A read of so much means that more is coming.
-const BACKLOG: usize = 4 * 1024;
-/// How long to let it gather then.
-const GATHER: Duration = Duration::from_millis(2);
 /// How often a position without a record goes out.
 const IDLE_MARK: Duration = Duration::from_secs(1);
 /// Confirmed positions reach the server this often at most.
@@ -196,7 +192,7 @@ impl<'a> Stream<'a> {
     async fn pump(&mut self, connection: &mut Connection, cancel: &CancellationToken) -> Result<()> {
         let sender = self.output.sender();
         let mut block = Block::default();
-        let mut ready_at = Instant::now();
+        let mut pace = Pace::new(Instant::now());
         let mut status_due = Instant::now();
         let mut idle_due = Instant::now() + IDLE_MARK;
         let mut heard = Instant::now();
@@ -269,9 +265,11 @@ impl<'a> Stream<'a> {
                     }
                     status_due = status_due.min(Instant::now() + CONFIRM);
                 }
-                read = gather(connection, ready_at), if reading => {
+                read = gather(connection, pace.ready_at()), if reading => {
                     heard = Instant::now();
-                    ready_at = if read? >= BACKLOG { heard + GATHER } else { heard };
+                    if pace.read(read?, heard) {
+                        connection.unwatch()?;
+                    }
                 }
             }
         }

@@ -8,7 +8,7 @@ use tokio::net::UnixStream;
 use tokio_rustls::TlsConnector;
 
 use super::{Error, Settings, SslMode};
-use crate::net::{self, Stream, Unreachable};
+use crate::net::{self, Socket, Stream, Unreachable};
 use crate::tls::{self, Check, Names, Wanted};
 
 const NAMES: Names = Names {
@@ -35,7 +35,8 @@ pub async fn dial(settings: &Settings) -> Result<Stream, Error> {
         )
     };
     if let Some(path) = settings.unix_socket() {
-        return Ok(Stream::Unix(UnixStream::connect(path).await.map_err(failed)?));
+        let stream = UnixStream::connect(path).await.map_err(failed)?;
+        return Ok(Stream::Unix(Socket::new(stream)));
     }
     let tcp = net::open_tcp(
         &settings.host,
@@ -48,7 +49,7 @@ pub async fn dial(settings: &Settings) -> Result<Stream, Error> {
         Unreachable::Host(e) => Error::io(format!("host name '{}' can't be resolved", settings.host), e),
         Unreachable::Peer(e) => failed(e),
     })?;
-    Ok(Stream::Tcp(tcp))
+    Ok(Stream::Tcp(Socket::new(tcp)))
 }
 
 /// Encrypts a TCP stream, after the SSLRequest packet was sent; anything else is returned as it is.

@@ -12,7 +12,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::{Error, Settings, SslMode, tls};
-use crate::net::{self, Stream, Unreachable};
+use crate::net::{self, Socket, Stream, Unreachable};
 
 /// One way to try it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,11 +65,11 @@ async fn open(settings: &Settings, attempt: Attempt) -> Result<Stream, Error> {
         let stream = UnixStream::connect(&path)
             .await
             .map_err(|e| refused(settings, e))?;
-        return Ok(Stream::Unix(stream));
+        return Ok(Stream::Unix(Socket::new(stream)));
     }
     let mut tcp = open_tcp(settings).await?;
     if attempt == Attempt::Plain {
-        return Ok(Stream::Tcp(tcp));
+        return Ok(Stream::Tcp(Socket::new(tcp)));
     }
     if !asks_for_tls(&mut tcp).await.map_err(|e| refused(settings, e))? {
         return match attempt {
@@ -78,14 +78,14 @@ async fn open(settings: &Settings, attempt: Attempt) -> Result<Stream, Error> {
                 settings.address(),
                 settings.ssl_mode.as_str()
             ))),
-            _ => Ok(Stream::Tcp(tcp)),
+            _ => Ok(Stream::Tcp(Socket::new(tcp))),
         };
     }
     let config = tls::client_config(settings)?;
     let name = ServerName::try_from(settings.host.clone())
         .map_err(|e| Error::Config(format!("host '{}' is no host name: {e}", settings.host)))?;
     let stream = TlsConnector::from(Arc::new(config))
-        .connect(name, tcp)
+        .connect(name, Socket::new(tcp))
         .await
         .map_err(|e| tls::handshake_error(settings, &e))?;
     Ok(Stream::Tls(Box::new(stream)))

@@ -37,6 +37,9 @@ pub(crate) struct CancelKey {
     attempt: Attempt,
 }
 
+/// A read that gave so much has left more behind.
+pub(crate) const GATHERED: usize = 256 * 1024;
+
 /// One row of a simple query's answer, in text.
 pub(crate) type Row = Vec<Option<String>>;
 
@@ -272,26 +275,36 @@ impl Connection {
         }
     }
 
-    /// Waits for more bytes, then takes what has gathered behind them. Cancel-safe.
+    /// Waits for more bytes, then takes what has gathered behind them, up to [`GATHERED`] and a little more. Cancel-safe.
     pub(crate) async fn read(&mut self) -> Result<usize, Error> {
-        let first = self
+        let mut room = self.frames.room();
+        let mut free = room.capacity() - room.len();
+        let mut read = self
             .stream
-            .read_buf(self.frames.room())
+            .read_buf(room)
             .await
             .map_err(|e| lost(&self.address, e))?;
-        if first == 0 {
+        if read == 0 {
             return Err(lost(&self.address, io::ErrorKind::UnexpectedEof.into()));
         }
-        let mut read = first;
-        // TLS gives a record (16 KiB) at a time; a plain socket has nothing more to give and is not asked.
-        while self.stream.is_encrypted() && self.frames.len() < 256 * 1024 {
-            match self.stream.read_buf(self.frames.room()).now_or_never() {
-                Some(Ok(more)) if more > 0 => read += more,
+        let mut last = read;
+        // TLS gives a record (16 KiB) at a time; a plain socket that did not fill the room has nothing more to give.
+        while (last == free || self.stream.is_encrypted()) && read < GATHERED {
+            room = self.frames.room();
+            free = room.capacity() - room.len();
+            match self.stream.read_buf(room).now_or_never() {
+                Some(Ok(more)) if more > 0 => last = more,
                 // An end or an error comes again at the next call.
                 _ => break,
             }
+            read += last;
         }
         Ok(read)
+    }
+
+    /// Before a pause between two reads: what arrives in it wakes nobody.
+    pub(crate) fn unwatch(&mut self) -> Result<(), Error> {
+        self.stream.unwatch().map_err(|e| lost(&self.address, e))
     }
 
     /// What has been read, as far as it is complete.

@@ -51,11 +51,6 @@ impl Frames {
         &mut self.buf
     }
 
-    /// How much is held.
-    pub(crate) fn len(&self) -> usize {
-        self.buf.len()
-    }
-
     /// All complete messages as one block, or `None` until the first is complete.
     ///
     /// # Errors
@@ -178,7 +173,7 @@ mod tests {
                     prop_assert!(block.is_empty());
                 }
             }
-            prop_assert_eq!(frames.len(), 0);
+            prop_assert_eq!(frames.buf.len(), 0);
             prop_assert_eq!(found, bodies);
         }
 
