@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::FutureExt;
-use tapline_databases::mysql::{Error, ServerError, Settings, Stream, dial};
+use tapline_databases::mysql::{Error, ServerError, Settings, Socket, Stream, dial};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::auth;
@@ -93,7 +93,7 @@ impl Connection {
     {
         // Nobody uses the connection while it has none.
         let (one, _) = tokio::net::UnixStream::pair().map_err(|e| Error::io("TLS", e))?;
-        let plain = std::mem::replace(&mut self.stream, Stream::Unix(one));
+        let plain = std::mem::replace(&mut self.stream, Stream::Unix(Socket::new(one)));
         self.stream = with(plain).await?;
         Ok(())
     }
