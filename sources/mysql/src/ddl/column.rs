@@ -261,8 +261,11 @@ impl Cursor<'_> {
             if self.is_sign('(') {
                 self.skip_parentheses()?;
             }
-            column.auto_incremented = true;
-            column.generated = true;
+            // Only Debezium's parser of MySQL takes it for this.
+            if self.dialect.flavor == Flavor::MySql {
+                column.auto_incremented = true;
+                column.generated = true;
+            }
         } else if self.accept("AUTO_INCREMENT") {
             column.auto_incremented = true;
             column.generated = true;

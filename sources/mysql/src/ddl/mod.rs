@@ -132,4 +132,6 @@ pub fn column(dialect: &Dialect, name: &str, column_type: &str, attributes: &str
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
