@@ -27,6 +27,34 @@ pub(crate) enum SnapshotMode {
     InitialOnly,
     Always,
     NoData,
+    /// As initial, and again when the changes since the stored offset have gone.
+    WhenNeeded,
+    /// As `snapshot.mode.configuration.based.*` say.
+    ConfigurationBased {
+        data: bool,
+        stream: bool,
+        on_data_error: bool,
+    },
+}
+
+impl SnapshotMode {
+    /// Whether changes are streamed afterwards.
+    pub(crate) fn streams(self) -> bool {
+        match self {
+            Self::InitialOnly => false,
+            Self::ConfigurationBased { stream, .. } => stream,
+            _ => true,
+        }
+    }
+
+    /// Whether a gap between the stored offset and the slot makes it read the tables again.
+    pub(crate) fn heals(self) -> bool {
+        match self {
+            Self::WhenNeeded => true,
+            Self::ConfigurationBased { on_data_error, .. } => on_data_error,
+            _ => false,
+        }
+    }
 }
 
 /// `publication.autocreate.mode`.
@@ -248,6 +276,16 @@ impl Options {
                 "initial_only" => SnapshotMode::InitialOnly,
                 "always" => SnapshotMode::Always,
                 "no_data" => SnapshotMode::NoData,
+                "when_needed" => SnapshotMode::WhenNeeded,
+                "configuration_based" => {
+                    let flag =
+                        |name: &str| listed.boolean(&format!("snapshot.mode.configuration.based.{name}"));
+                    SnapshotMode::ConfigurationBased {
+                        data: flag("snapshot.data")?,
+                        stream: flag("start.stream")?,
+                        on_data_error: flag("snapshot.on.data.error")?,
+                    }
+                }
                 _ => SnapshotMode::Initial,
             },
             snapshot_delay: listed.millis("snapshot.delay.ms")?,

@@ -8,7 +8,7 @@ use tapline_api::{Error, Kind, Result};
 use tapline_databases::postgres::{identifier, literal, qualified};
 
 use crate::catalog::Catalog;
-use crate::config::{Autocreate, Options, SnapshotMode, findings};
+use crate::config::{Autocreate, Options, findings};
 use crate::driver::require_logical;
 use crate::position::Position;
 use crate::publication::captured_tables;
@@ -99,7 +99,7 @@ async fn live(options: &Options) -> Result<(), (&'static str, Error)> {
         .await
         .map_err(|error| (option_of(&error), error))?;
     let server = catalog.server().await.map_err(on_host)?;
-    if options.snapshot_mode != SnapshotMode::InitialOnly {
+    if options.snapshot_mode.streams() {
         require_logical(&server).map_err(on_host)?;
     }
     if !server.may_log_in_and_replicate {

@@ -104,8 +104,7 @@ impl Driver {
     async fn prepare(&mut self) -> Result<Option<Prepared>> {
         let catalog = Catalog::connect(&self.options, true).await?;
         let server = catalog.server().await?;
-        let streams = self.options.snapshot_mode != SnapshotMode::InitialOnly;
-        if streams {
+        if self.options.snapshot_mode.streams() {
             require_logical(&server)?;
         }
         let now = Clock::now();
@@ -135,7 +134,8 @@ impl Driver {
         match self.options.snapshot_mode {
             SnapshotMode::Always => true,
             SnapshotMode::NoData => false,
-            SnapshotMode::Initial | SnapshotMode::InitialOnly => unfinished,
+            SnapshotMode::Initial | SnapshotMode::InitialOnly | SnapshotMode::WhenNeeded => unfinished,
+            SnapshotMode::ConfigurationBased { data, .. } => data,
         }
     }
 
@@ -146,7 +146,7 @@ impl Driver {
         cancel: &CancellationToken,
     ) -> Result<Option<(Connection, Position, Lsn)>> {
         let wants_snapshot = self.wants_snapshot();
-        if self.options.snapshot_mode == SnapshotMode::InitialOnly {
+        if !self.options.snapshot_mode.streams() {
             if wants_snapshot {
                 self.snapshot_alone(prepared, cancel).await?;
             }
@@ -165,6 +165,7 @@ impl Driver {
             cluster_partition(self.options.naming.prefix()),
             cluster.to_offset(),
         );
+        let wants_snapshot = wants_snapshot || self.heals_gap(&cluster, end, found.as_ref());
         let position = if wants_snapshot {
             let wanted = match found {
                 None => Wanted::Lasting { snapshot: true },
@@ -188,6 +189,30 @@ impl Driver {
         self.start_replication(prepared, connection, position.start(), cancel)
             .await
             .map(|connection| connection.map(|connection| (connection, position, end)))
+    }
+
+    /// Whether the changes since the stored offset have gone, and the mode is to read the tables again then.
+    fn heals_gap(&self, cluster: &Cluster, end: Lsn, found: Option<&crate::catalog::Slot>) -> bool {
+        let Some(position) = &self.position else {
+            return false;
+        };
+        if !self.options.snapshot_mode.heals() || position.snapshot.is_some() {
+            return false;
+        }
+        let situation = Situation {
+            position,
+            slot: found,
+            known: self.cluster.as_ref(),
+            cluster,
+            end,
+        };
+        match slot::check(&self.options, situation) {
+            Ok(start) => start == Start::Slot,
+            Err(error) => {
+                tracing::warn!(%error, "the tables are read again, as snapshot.mode says");
+                true
+            }
+        }
     }
 
     /// `replica.identity.autoset.values`
@@ -348,7 +373,7 @@ impl Driver {
             self.read_tables(prepared, sessions, resumes, lsn).await
         };
         cancellable(cancel, reading).await?;
-        tracing::info!("snapshot.mode is initial_only: nothing is streamed");
+        tracing::info!("nothing is streamed, as snapshot.mode says");
         Ok(())
     }
 

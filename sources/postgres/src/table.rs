@@ -102,7 +102,7 @@ pub(crate) struct Plan {
     pub(crate) table_name: Value,
     /// As transaction metadata names it: `schema.table`.
     pub(crate) collection: Arc<str>,
-    /// Whether a key-only old row holds all of the key.
+    /// Whether a key-only old row's key counts.
     pub(crate) key_in_identity: bool,
     key: Vec<KeyField>,
     /// What [`KeyField::Table`] stands for.
@@ -130,7 +130,8 @@ impl Plan {
         let collection = format!("{}.{}", table.schema, table.name);
         let names = || table.columns.iter().map(|column| column.name.as_str());
         let mut key = options.key_columns.select(&table.schema, &table.name, names());
-        if key.is_empty() {
+        let own_key = !key.is_empty();
+        if !own_key {
             key.clone_from(&table.key);
         }
         let fit = options.schema_names;
@@ -233,9 +234,11 @@ impl Plan {
             key_schema: (!key_fields.is_empty()).then(|| key_schema.build()),
             schema_name: constant(&table.schema),
             table_name: constant(&table.name),
-            key_in_identity: key
-                .iter()
-                .all(|index| table.columns.get(*index).is_some_and(|c| c.identity)),
+            // A key of the user's own is compared even where the old row lacks it, as Debezium does: null is another key.
+            key_in_identity: own_key
+                || key
+                    .iter()
+                    .all(|index| table.columns.get(*index).is_some_and(|c| c.identity)),
             collection: collection.into(),
             topic: topic.into(),
             row_schema,

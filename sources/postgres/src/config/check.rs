@@ -93,61 +93,81 @@ pub(super) fn operations(name: &str, value: &ConfigValue) -> Option<String> {
     None
 }
 
-/// Options whose setting would change what is written, and that nothing reads yet. Leaving one out without a word would
-/// be worst for masks: clear text would flow where the user believes it hidden.
-const UNSUPPORTED: &[(&str, &[&str])] = &[
-    ("database.connection.factory.class", &[]),
-    ("database.sslfactory", &[]),
-    ("snapshot.mode", &["initial", "initial_only", "always", "no_data"]),
-    ("snapshot.mode.custom.name", &[]),
-    ("snapshot.query.mode", &["select_all"]),
-    ("snapshot.query.mode.custom.name", &[]),
-    ("snapshot.locking.mode", &["none", "shared"]),
-    ("snapshot.locking.mode.custom.name", &[]),
-    ("snapshot.select.statement.overrides", &[]),
-    ("snapshot.tables.order.by.row.count", &["disabled"]),
-    ("signal.data.collection", &[]),
-    ("signal.enabled.channels", &["source"]),
-    ("notification.enabled.channels", &[]),
-    ("converters", &[]),
-    ("post.processors", &[]),
+/// Why an option can't be met.
+const JAVA: &str =
+    "names a Java class of one's own, which can't be loaded; it is for Debezium's own values only";
+const NOT_YET: &str = "is not supported yet";
+
+/// Options whose setting would change what is written, and that nothing reads; with the values that are fine, and the
+/// reason. Leaving one out without a word would be worst.
+const UNSUPPORTED: &[(&str, &[&str], &str)] = &[
+    ("database.connection.factory.class", &[], JAVA),
+    ("database.sslfactory", &[], JAVA),
+    (
+        "snapshot.mode",
+        &[
+            "initial",
+            "initial_only",
+            "always",
+            "no_data",
+            "when_needed",
+            "configuration_based",
+        ],
+        JAVA,
+    ),
+    ("snapshot.mode.custom.name", &[], JAVA),
+    ("snapshot.query.mode", &["select_all"], JAVA),
+    ("snapshot.query.mode.custom.name", &[], JAVA),
+    ("snapshot.locking.mode", &["none", "shared"], JAVA),
+    ("snapshot.locking.mode.custom.name", &[], JAVA),
+    ("snapshot.select.statement.overrides", &[], NOT_YET),
+    ("snapshot.tables.order.by.row.count", &["disabled"], NOT_YET),
+    ("signal.data.collection", &[], NOT_YET),
+    ("signal.enabled.channels", &["source"], NOT_YET),
+    ("notification.enabled.channels", &[], NOT_YET),
+    ("converters", &[], JAVA),
+    ("post.processors", &[], NOT_YET),
     (
         "transaction.metadata.factory",
         &["io.debezium.pipeline.txmetadata.DefaultTransactionMetadataFactory"],
+        JAVA,
     ),
     (
         "sourceinfo.struct.maker",
         &["io.debezium.connector.postgresql.PostgresSourceInfoStructMaker"],
+        JAVA,
     ),
-    ("include.schema.comments", &["false"]),
-    ("openlineage.integration.enabled", &["false"]),
+    ("include.schema.comments", &["false"], NOT_YET),
+    (
+        "openlineage.integration.enabled",
+        &["false"],
+        "asks for OpenLineage events, which are not written",
+    ),
 ];
 
-/// Names that carry a number or a regular expression.
+/// Names that carry a table.
 const UNSUPPORTED_PREFIXES: &[&str] = &["snapshot.select.statement.overrides."];
 
-/// Options that are set to something not supported yet, with what to say about each.
+/// Options that are set to something not supported, with what to say about each.
 pub(super) fn unsupported(config: &Config) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for (name, value) in config.iter() {
         let Some(value) = value.map(str::trim).filter(|value| !value.is_empty()) else {
             continue;
         };
-        let listed = UNSUPPORTED.iter().find(|(option, _)| *option == name);
-        let bad = match listed {
-            Some((_, fine)) => !fine.iter().any(|fine| fine.eq_ignore_ascii_case(value)),
-            None => UNSUPPORTED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)),
+        let listed = UNSUPPORTED.iter().find(|(option, ..)| *option == name);
+        let why = match listed {
+            Some((_, fine, why)) => {
+                (!fine.iter().any(|fine| fine.eq_ignore_ascii_case(value))).then_some(*why)
+            }
+            None => UNSUPPORTED_PREFIXES
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+                .then_some(NOT_YET),
         };
-        if bad {
-            let shown = if name.contains("password") {
-                "[hidden]"
-            } else {
-                value
-            };
-            found.push((
-                name.to_owned(),
-                format!("The '{name}' value is invalid: '{shown}' is not supported yet"),
-            ));
+        if let Some(why) = why {
+            let text = format!("The '{name}' value is invalid: '{value}' {why}");
+            found.push((name.to_owned(), text));
         }
     }
     found
@@ -160,7 +180,7 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_refused_by_name_and_never_ignored() {
         let config: Config = [
-            ("snapshot.mode", "when_needed"),
+            ("snapshot.mode", "custom"),
             ("database.sslfactory", "my.Factory"),
             ("snapshot.tables.order.by.row.count", "DISABLED"),
             ("signal.data.collection", ""),
@@ -171,11 +191,7 @@ mod tests {
         let found = unsupported(&config);
         let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["snapshot.mode", "database.sslfactory"]);
-        assert!(
-            found
-                .iter()
-                .all(|(_, text)| text.ends_with("is not supported yet"))
-        );
+        assert!(found.iter().all(|(_, text)| text.contains("Java class")));
     }
 
     #[test]
