@@ -9,6 +9,7 @@ use tapline_api::connector::{
 pub static CONNECTORS: &[ConnectorPlugin] = &[
     tapline_sink_file::PLUGIN,
     tapline_sink_relational::PLUGIN,
+    tapline_sink_relational::CONFLUENT,
     tapline_source_file::PLUGIN,
     tapline_source_postgres::PLUGIN,
 ];

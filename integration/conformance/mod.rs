@@ -2,6 +2,7 @@
 //!
 //! Files keep every record, so of the suite only what they have in [`file`] applies to them.
 
+mod confluent;
 pub mod file;
 pub mod records;
 mod relational;

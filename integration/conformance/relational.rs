@@ -93,6 +93,11 @@ macro_rules! suite {
                 a_record_that_is_refused_is_named_and_the_others_can_go_on,
                 records_without_a_schema_are_refused_by_name, composite_keys_of_several_types_find_their_rows,
                 more_rows_than_a_statement_takes_are_one_transaction);
+            #[test]
+            fn confluents_words_do_the_same() {
+                super::super::confluent::confluents_words_do_the_same($subject(concat!(stringify!($name), "_words")));
+            }
+
             suite!(@tests $name, $subject, types: every_type_has_its_column_and_keeps_its_value);
         }
     };

@@ -212,6 +212,14 @@ macro_rules! choice {
         }
 
         impl $name {
+            /// As it is written.
+            #[allow(dead_code, reason = "not every choice is told")]
+            pub(crate) fn name(self) -> &'static str {
+                match self {
+                    $(Self::$value => $text,)*
+                }
+            }
+
             /// The value that is written so, in any case.
             pub(crate) fn of(text: &str) -> Option<Self> {
                 match text.trim().to_ascii_lowercase().as_str() {

@@ -7,22 +7,26 @@ use tapline_api::record::TopicPartition;
 use tapline_api::sink::{SinkConnector, SinkTask};
 
 use crate::config::{CONFIG, ExactlyOnce, InsertMode};
-use crate::dialect;
 use crate::offsets::Offsets;
-use crate::options::Options;
+use crate::options::{Options, Vocabulary};
 use crate::task::Task;
+use crate::{confluent, dialect};
 
-pub(crate) struct Connector;
+pub(crate) struct Connector(pub(crate) Vocabulary);
 
 #[async_trait]
 impl SinkConnector for Connector {
     async fn validate(&self, config: &Config) -> Vec<(String, String)> {
-        match Options::read(config).and_then(|options| dialect::open(&options)) {
+        match Options::read(self.0, config).and_then(|options| dialect::open(&options)) {
             Ok(_) => Vec::new(),
             Err(error) => {
                 // The message names the option it is about.
                 let message = error.message();
-                let named = CONFIG.keys().iter().find(|key| message.contains(key.name));
+                let def = match self.0 {
+                    Vocabulary::Debezium => &CONFIG,
+                    Vocabulary::Confluent => &confluent::CONFIG,
+                };
+                let named = def.keys().iter().find(|key| message.contains(key.name));
                 let option = named.map_or("connection.url", |key| key.name);
                 vec![(option.to_owned(), message.to_owned())]
             }
@@ -45,7 +49,7 @@ impl SinkConnector for Connector {
         config: &Config,
         offsets: &[(TopicPartition, Option<i64>)],
     ) -> Result<bool> {
-        let options = Options::read(config)?;
+        let options = Options::read(self.0, config)?;
         if options.exactly_once == ExactlyOnce::Disabled
             || (options.exactly_once == ExactlyOnce::Auto && options.insert_mode != InsertMode::Insert)
         {
@@ -63,6 +67,6 @@ impl SinkConnector for Connector {
     }
 
     fn task(&self) -> Box<dyn SinkTask> {
-        Box::new(Task::default())
+        Box::new(Task::new(self.0))
     }
 }

@@ -134,6 +134,11 @@ pub(crate) fn scheme(url: &str) -> &str {
     rest.split_once(':').map_or(rest, |(scheme, _)| scheme)
 }
 
+/// Whether the URL's database folds names that are not quoted to lower case.
+pub(crate) fn folds(url: &str) -> bool {
+    scheme(url).starts_with("postgres")
+}
+
 /// The dialect for `connection.url`.
 ///
 /// # Errors

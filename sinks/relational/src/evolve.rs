@@ -7,15 +7,15 @@ use std::collections::HashSet;
 use tapline_api::{Error, Kind, Result};
 
 use crate::batch::{Action, Batch};
-use crate::config::Evolution;
 use crate::dialect::Dialect;
 use crate::layout::Layout;
+use crate::options::{Evolving, Vocabulary};
 
 /// Makes sure that the tables and columns of a batch's steps are there. Steps that would delete from a table that is
 /// not there are taken out, where the table may be created later. `ready` remembers layouts by id.
 pub(crate) async fn prepare(
     dialect: &mut dyn Dialect,
-    evolution: Evolution,
+    evolving: Evolving,
     ready: &mut HashSet<u32>,
     batch: &mut Batch<'_>,
 ) -> Result<()> {
@@ -26,7 +26,7 @@ pub(crate) async fn prepare(
             continue;
         }
         let may_create = matches!(step.action, Action::Write(..));
-        match ensure(dialect, evolution, layout, may_create).await {
+        match ensure(dialect, evolving, layout, may_create).await {
             Ok(true) => {
                 ready.insert(layout.id);
             }
@@ -51,19 +51,14 @@ pub(crate) async fn prepare(
 /// Whether the table is there with the layout's columns, after what could be done about it.
 async fn ensure(
     dialect: &mut dyn Dialect,
-    evolution: Evolution,
+    evolving: Evolving,
     layout: &Layout,
     may_create: bool,
 ) -> Result<bool> {
     let table = &layout.table;
     for _ in 0..MAX_ROUNDS {
         let sql = match dialect.columns(table).await? {
-            None if evolution == Evolution::None => {
-                return Err(Error::fatal(format!(
-                    "Cannot create table {table} because schema evolution is disabled"
-                ))
-                .hint("create the table, or set schema.evolution=basic"));
-            }
+            None if !evolving.create => return Err(may_not_create(evolving, layout)),
             None if !may_create => return Ok(false),
             None => dialect.create_table(layout)?,
             Some(columns) => {
@@ -71,7 +66,7 @@ async fn ensure(
                 if missing.is_empty() {
                     return Ok(true);
                 }
-                check_addable(evolution, layout, &missing)?;
+                check_addable(evolving, layout, &missing)?;
                 dialect.add_columns(layout, &missing)?
             }
         };
@@ -108,29 +103,58 @@ fn missing(dialect: &dyn Dialect, layout: &Layout, columns: &[String]) -> Vec<us
         .collect()
 }
 
-fn check_addable(evolution: Evolution, layout: &Layout, missing: &[usize]) -> Result<()> {
+fn check_addable(evolving: Evolving, layout: &Layout, missing: &[usize]) -> Result<()> {
     let table = &layout.table;
+    let confluent = evolving.vocabulary == Vocabulary::Confluent;
     for column in missing.iter().filter_map(|i| layout.columns.get(*i)) {
         if !column.schema.is_optional() && column.schema.default().is_none() {
-            return Err(Error::fatal(format!(
-                "Cannot ALTER table '{table}' because field '{}' is not optional but has no default value",
-                column.field
-            )));
+            let field = &column.field;
+            return Err(Error::fatal(if confluent {
+                format!(
+                    "Cannot ALTER TABLE {table} to add missing field {field}, as the field is not optional and does not \
+                     have a default value"
+                )
+            } else {
+                format!(
+                    "Cannot ALTER table '{table}' because field '{field}' is not optional but has no default value"
+                )
+            }));
         }
     }
-    if evolution == Evolution::None {
-        let names: Vec<_> = missing
-            .iter()
-            .filter_map(|i| layout.columns.get(*i))
-            .map(|column| &*column.name)
-            .collect();
-        return Err(Error::fatal(format!(
+    if evolving.alter {
+        return Ok(());
+    }
+    let names: Vec<_> = missing
+        .iter()
+        .filter_map(|i| layout.columns.get(*i))
+        .map(|column| &*column.name)
+        .collect();
+    let names = names.join(", ");
+    Err(if confluent {
+        Error::fatal(format!(
+            "Table {table} is missing fields ({names}) and auto-evolution is disabled"
+        ))
+        .exception("io.confluent.connect.jdbc.sink.TableAlterOrCreateException")
+    } else {
+        Error::fatal(format!(
             "Cannot alter table {table} because schema evolution is disabled"
         ))
         .hint(format!(
-            "it lacks {}: add what is missing, or set schema.evolution=basic",
-            names.join(", ")
-        )));
+            "it lacks {names}: add what is missing, or set schema.evolution=basic"
+        ))
+    })
+}
+
+fn may_not_create(evolving: Evolving, layout: &Layout) -> Error {
+    let table = &layout.table;
+    match evolving.vocabulary {
+        Vocabulary::Debezium => Error::fatal(format!(
+            "Cannot create table {table} because schema evolution is disabled"
+        ))
+        .hint("create the table, or set schema.evolution=basic"),
+        Vocabulary::Confluent => {
+            Error::fatal(format!("Table {table} is missing and auto-creation is disabled"))
+                .exception("io.confluent.connect.jdbc.sink.TableAlterOrCreateException")
+        }
     }
-    Ok(())
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use tapline_api::SchemaRef;
+use tapline_api::{SchemaRef, Value};
 
 use crate::names::TableId;
 
@@ -19,6 +19,8 @@ pub(crate) struct Column {
     pub(crate) schema: SchemaRef,
     /// Whether it belongs to the primary key.
     pub(crate) key: bool,
+    /// Stands for null.
+    pub(crate) stand_in: Option<Value>,
 }
 
 /// A table's columns, those of the key first.

@@ -1,4 +1,4 @@
-//! The relational sink, in the vocabulary of Debezium's JDBC sink: rows of topics become rows of tables.
+//! The relational sink, in the vocabularies of Debezium's and Confluent's JDBC sinks: rows of topics become rows of tables.
 //!
 //! ```text
 //!  put ─▶ shape      where the row is in a record: once per schema
@@ -16,6 +16,7 @@
 
 mod batch;
 mod config;
+mod confluent;
 mod connector;
 mod dialect;
 mod digits;
@@ -42,6 +43,7 @@ mod unavailable;
 use tapline_api::connector::{AnyConnector, ConnectorPlugin};
 
 pub use config::CONFIG;
+use options::Vocabulary;
 
 /// The version of Debezium's JDBC sink that REST shows.
 const VERSION: &str = "3.6.0.Final";
@@ -52,5 +54,14 @@ pub const PLUGIN: ConnectorPlugin = ConnectorPlugin {
     task_class: "io.debezium.connector.jdbc.JdbcSinkConnectorTask",
     version: VERSION,
     config: &CONFIG,
-    connector: AnyConnector::Sink(&connector::Connector),
+    connector: AnyConnector::Sink(&connector::Connector(Vocabulary::Debezium)),
+};
+
+/// `io.confluent.connect.jdbc.JdbcSinkConnector`.
+pub const CONFLUENT: ConnectorPlugin = ConnectorPlugin {
+    class: "io.confluent.connect.jdbc.JdbcSinkConnector",
+    task_class: "io.confluent.connect.jdbc.sink.JdbcSinkTask",
+    version: "10.9.0",
+    config: &confluent::CONFIG,
+    connector: AnyConnector::Sink(&connector::Connector(Vocabulary::Confluent)),
 };

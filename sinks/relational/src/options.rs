@@ -10,15 +10,33 @@ use crate::config::{
     COLUMN_NAMING_DEFAULT, CONFIG, Evolution, ExactlyOnce, InsertMode, KeyMode, NAMING_DEFAULT,
     NAMING_PASSTHROUGH,
 };
-use crate::dialect;
 use crate::names::{FieldFilter, Naming, TableId};
+use crate::{confluent, dialect};
 
 /// Options of Debezium that its definition does not show, and our own.
 const PLACEHOLDER: &str = "unavailable.value.placeholder";
 
+/// Whose words a configuration is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Vocabulary {
+    /// Debezium's JDBC sink.
+    Debezium,
+    /// Confluent's: see [`crate::confluent`].
+    Confluent,
+}
+
+/// What may be made in the target, and how it is said that it may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Evolving {
+    pub(crate) create: bool,
+    pub(crate) alter: bool,
+    pub(crate) vocabulary: Vocabulary,
+}
+
 /// What the options come to.
 #[derive(Clone)]
 pub(crate) struct Options {
+    pub(crate) vocabulary: Vocabulary,
     pub(crate) url: String,
     pub(crate) user: String,
     pub(crate) password: Option<Secret>,
@@ -29,7 +47,7 @@ pub(crate) struct Options {
     pub(crate) key_mode: KeyMode,
     /// Empty for all fields.
     pub(crate) key_fields: Vec<String>,
-    pub(crate) evolution: Evolution,
+    pub(crate) evolving: Evolving,
     pub(crate) fields: FieldFilter,
     pub(crate) time_zone: String,
     pub(crate) postgis_schema: String,
@@ -40,6 +58,10 @@ pub(crate) struct Options {
     pub(crate) placeholder: String,
     pub(crate) exactly_once: ExactlyOnce,
     pub(crate) offsets_table: TableId,
+    /// Whether a default stands for null even where null is allowed.
+    pub(crate) replace_null: bool,
+    /// Kinds of tables that are looked for; empty for all.
+    pub(crate) table_types: Vec<String>,
 }
 
 impl Options {
@@ -47,9 +69,20 @@ impl Options {
     ///
     /// # Errors
     /// A config error that names the option.
-    pub(crate) fn read(config: &Config) -> Result<Self> {
+    pub(crate) fn read(vocabulary: Vocabulary, config: &Config) -> Result<Self> {
+        match vocabulary {
+            Vocabulary::Debezium => Self::debezium(config),
+            Vocabulary::Confluent => confluent::read(config),
+        }
+    }
+
+    fn debezium(config: &Config) -> Result<Self> {
         let parsed = CONFIG.parse(config)?;
+        let basic = chosen(&parsed, "schema.evolution", Evolution::of)? == Evolution::Basic;
         let options = Self {
+            vocabulary: Vocabulary::Debezium,
+            replace_null: false,
+            table_types: Vec::new(),
             url: parsed.required("connection.url")?.to_owned(),
             user: parsed.required("connection.username")?.to_owned(),
             password: parsed.secret("connection.password").cloned(),
@@ -59,7 +92,11 @@ impl Options {
             naming: naming(config, &parsed)?,
             key_mode: chosen(&parsed, "primary.key.mode", KeyMode::of)?,
             key_fields: config.list("primary.key.fields"),
-            evolution: chosen(&parsed, "schema.evolution", Evolution::of)?,
+            evolving: Evolving {
+                create: basic,
+                alter: basic,
+                vocabulary: Vocabulary::Debezium,
+            },
             fields: FieldFilter::new(
                 parsed.list("field.include.list"),
                 parsed.list("field.exclude.list"),
@@ -151,10 +188,8 @@ fn naming(config: &Config, parsed: &Parsed) -> Result<Naming> {
             "Invalid value {column} for configuration column.naming.strategy: only {COLUMN_NAMING_DEFAULT} is built in"
         )));
     }
-    // Postgres alone folds names that are not quoted.
     let url = parsed.required("connection.url")?;
-    let folds = dialect::scheme(url).starts_with("postgres");
-    let keep = parsed.boolean("quote.identifiers")? || !folds;
+    let keep = parsed.boolean("quote.identifiers")? || !dialect::folds(url);
     Naming::new(&format, passthrough, keep)
 }
 
@@ -168,7 +203,7 @@ mod tests {
             ("connection.username", "u"),
         ];
         let config = base.iter().chain(extra).copied().collect();
-        Options::read(&config).map_err(|error| error.message().to_owned())
+        Options::read(Vocabulary::Debezium, &config).map_err(|error| error.message().to_owned())
     }
 
     #[test]
@@ -176,7 +211,7 @@ mod tests {
         let options = read(&[]).unwrap();
         assert_eq!(options.insert_mode, InsertMode::Insert);
         assert_eq!(options.key_mode, KeyMode::None);
-        assert_eq!(options.evolution, Evolution::None);
+        assert!(!options.evolving.create && !options.evolving.alter);
         assert_eq!(
             (options.retries, options.retry_delay),
             (5, Duration::from_secs(1))

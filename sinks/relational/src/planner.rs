@@ -10,7 +10,7 @@ use crate::batch::{Batch, NONE};
 use crate::config::KeyMode;
 use crate::keys::KeyHasher;
 use crate::layout::{Layout, Layouts};
-use crate::options::Options;
+use crate::options::{Options, Vocabulary};
 use crate::primary_key;
 use crate::reduce::Reduction;
 use crate::shape::Shape;
@@ -113,6 +113,13 @@ impl Planner {
         let record = &sink.record;
         // A null value is a delete whatever its schema.
         if record.value.is_null() && !self.options.delete {
+            if self.options.vocabulary == Vocabulary::Confluent {
+                return Err(Error::data(format!(
+                    "Sink connector is configured with 'delete.enabled=false' and 'pk.mode={}' and therefore requires \
+                     records with a non-null Struct value and non-null Struct schema, but found a record with a null value",
+                    self.options.key_mode.name()
+                )));
+            }
             return Ok(None);
         }
         let headers = if self.options.key_mode == KeyMode::RecordHeader {
@@ -239,7 +246,7 @@ mod tests {
             ("connection.username", "u"),
         ];
         let config: Config = base.iter().chain(settings).copied().collect();
-        let mut planner = Planner::new(Options::read(&config).unwrap());
+        let mut planner = Planner::new(Options::read(Vocabulary::Debezium, &config).unwrap());
         let records = [sink(record)];
         let shown = |error: Error| error.message().to_owned();
         let resolved = planner.resolve(&records, &[]).map_err(shown)?;

@@ -51,6 +51,8 @@ const MAX_SPARE_BYTES: usize = 256 << 10;
 pub(crate) struct Dialect {
     settings: Settings,
     postgis: String,
+    /// The kinds of tables that are looked for, as `pg_class` has them.
+    kinds: String,
     session: Option<Session>,
     tables: HashMap<TableId, Table>,
     prepared: HashMap<(u32, Action), Arc<Prepared>>,
@@ -85,6 +87,7 @@ impl Dialect {
         Ok(Self {
             settings,
             postgis: options.postgis_schema.clone(),
+            kinds: kinds(&options.table_types),
             session: None,
             tables: HashMap::new(),
             prepared: HashMap::new(),
@@ -187,6 +190,21 @@ impl Dialect {
     }
 }
 
+/// JDBC's names of table types in the catalog's letters; all that can be written when none is given.
+fn kinds(types: &[String]) -> String {
+    if types.is_empty() {
+        return "rpvf".to_owned();
+    }
+    let letter = |name: &String| match name.to_uppercase().as_str() {
+        "TABLE" => "r",
+        "PARTITIONED TABLE" => "p",
+        "VIEW" => "v",
+        "FOREIGN TABLE" => "f",
+        _ => "",
+    };
+    types.iter().map(letter).collect()
+}
+
 async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
     match tokio::time::timeout(limit, work).await {
         Ok(result) => result,
@@ -214,7 +232,7 @@ impl dialect::Dialect for Dialect {
         if !self.tables.contains_key(table) {
             let session = self.session()?;
             let found = within(CATALOG_TIMEOUT, async {
-                Ok(catalog::read(session, table).await?)
+                Ok(catalog::read(session, table, &self.kinds).await?)
             });
             let Some(found) = found.await.map_err(Fault::into_error)? else {
                 return Ok(None);

@@ -6,8 +6,9 @@ use tapline_api::record::SinkRecord;
 use tapline_api::{Error, Record, Result, Schema, SchemaRef, Type, Value};
 
 use crate::config::KeyMode;
+use crate::confluent;
 use crate::layout::Column;
-use crate::options::Options;
+use crate::options::{Options, Vocabulary};
 use crate::shape::Source;
 
 /// Where the key's values are.
@@ -27,10 +28,16 @@ pub(crate) enum KeyPart {
 
 /// The column of a field.
 pub(crate) fn column(options: &Options, field: &Arc<str>, schema: &SchemaRef, key: bool) -> Column {
+    let schema = match options.vocabulary {
+        Vocabulary::Debezium => schema.clone(),
+        Vocabulary::Confluent => confluent::plain(schema),
+    };
+    let stands_in = !schema.is_optional() || options.replace_null;
     Column {
         name: options.naming.column(field),
         field: field.clone(),
-        schema: schema.clone(),
+        stand_in: schema.default().filter(|_| stands_in).cloned(),
+        schema,
         key,
     }
 }
@@ -39,9 +46,11 @@ type Key = (KeyPart, Vec<Column>, Vec<Source>);
 
 /// The key's columns by `primary.key.mode` and `primary.key.fields`.
 pub(crate) fn columns(options: &Options, record: &Record, row: Option<&Schema>) -> Result<Key> {
+    let confluent = options.vocabulary == Vocabulary::Confluent;
     let wanted = |field: &str| {
         if options.key_fields.is_empty() {
-            options.fields.passes(&record.topic, field)
+            (confluent && options.key_mode == KeyMode::RecordKey)
+                || options.fields.passes(&record.topic, field)
         } else {
             options.key_fields.iter().any(|name| name == field)
         }
@@ -60,6 +69,17 @@ pub(crate) fn columns(options: &Options, record: &Record, row: Option<&Schema>) 
         KeyMode::RecordKey => match &record.key_schema {
             None => Ok((KeyPart::Missing, Vec::new(), Vec::new())),
             Some(schema) if schema.kind() == Type::Struct => {
+                let lacking = options
+                    .key_fields
+                    .iter()
+                    .find(|name| schema.field_index(name).is_none());
+                if let Some(name) = lacking.filter(|_| confluent) {
+                    return Err(Error::data(format!(
+                        "PK mode for topic '{}' is RECORD_KEY with configured PK fields {:?}, but record key schema does \
+                         not contain field: {name}",
+                        record.topic, options.key_fields
+                    )));
+                }
                 let (columns, sources) = fields_of(schema, Source::Key);
                 Ok((KeyPart::Struct, columns, sources))
             }
@@ -103,11 +123,20 @@ pub(crate) fn columns(options: &Options, record: &Record, row: Option<&Schema>) 
 
 fn synthetic_schemas(options: &Options, record: &Record) -> Result<Vec<(Arc<str>, SchemaRef)>> {
     if options.key_mode == KeyMode::Kafka {
-        return Ok(vec![
-            ("__connect_topic".into(), Schema::string().build()),
-            ("__connect_partition".into(), Schema::int32().build()),
-            ("__connect_offset".into(), Schema::int64().build()),
-        ]);
+        let defaults = ["__connect_topic", "__connect_partition", "__connect_offset"];
+        // Confluent's sink takes other names.
+        let named = options.vocabulary == Vocabulary::Confluent && options.key_fields.len() == defaults.len();
+        let names: Vec<Arc<str>> = if named {
+            options
+                .key_fields
+                .iter()
+                .map(|name| name.as_str().into())
+                .collect()
+        } else {
+            defaults.map(Arc::from).to_vec()
+        };
+        let schemas = [Schema::string(), Schema::int32(), Schema::int64()].map(|schema| schema.build());
+        return Ok(names.into_iter().zip(schemas).collect());
     }
     let wanted =
         |name: &str| options.key_fields.is_empty() || options.key_fields.iter().any(|field| field == name);

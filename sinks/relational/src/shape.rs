@@ -11,7 +11,7 @@ use tapline_api::{Error, Record, Result, Schema, SchemaRef, Struct, Type, Value,
 
 use crate::layout::{Column, Layout, Layouts};
 use crate::names::TableId;
-use crate::options::Options;
+use crate::options::{Options, Vocabulary};
 use crate::primary_key::{self, KeyPart};
 use crate::unavailable::Placeholder;
 
@@ -101,7 +101,8 @@ impl Shape {
             return Ok(None);
         }
         let (data, schema) = event_schema(options, record)?;
-        let envelope = schema.as_deref().and_then(envelope_of);
+        let flat = options.vocabulary == Vocabulary::Confluent;
+        let envelope = schema.as_deref().filter(|_| !flat).and_then(envelope_of);
         let row = match (&envelope, &schema) {
             (Some(places), Some(schema)) => places
                 .after
@@ -283,9 +284,10 @@ fn event_schema(options: &Options, record: &Record) -> Result<(Option<usize>, Op
             "use a converter that keeps schemas, such as JsonConverter with value.converter.schemas.enable=true",
         ));
     };
-    let is_cloud_event = schema
-        .name()
-        .is_some_and(|name| options.cloud_events.matches(name));
+    let is_cloud_event = options.vocabulary == Vocabulary::Debezium
+        && schema
+            .name()
+            .is_some_and(|name| options.cloud_events.matches(name));
     let (data, schema) = if is_cloud_event {
         let at = schema.field_index("data");
         let data = at

@@ -18,7 +18,7 @@ use tapline_api::{Error, Result, Value};
 use tokio::task::block_in_place;
 
 use self::fault::Fault;
-use self::value::{Form, default_of};
+use self::value::Form;
 use crate::batch::{Action, Batch, Mask, Step};
 use crate::config::InsertMode;
 use crate::dialect::{self, Failure};
@@ -188,7 +188,7 @@ impl Plan {
         let parameter = |(i, column): (usize, &crate::layout::Column)| Parameter {
             column: i,
             form: Form::of(&column.schema),
-            default: default_of(&column.schema),
+            default: column.stand_in.clone(),
         };
         Self {
             sql,

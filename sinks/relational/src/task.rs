@@ -14,20 +14,31 @@ use tapline_api::sink::{Assigned, SinkContext, SinkOffsets, SinkTask};
 use tapline_api::{Error, Kind, Result};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Evolution, ExactlyOnce, InsertMode};
+use crate::config::{ExactlyOnce, InsertMode};
 use crate::dialect::{self, Dialect, Failure, Remedy};
 use crate::evolve;
 use crate::offsets::{Offsets, Scan};
-use crate::options::Options;
+use crate::options::{Evolving, Options, Vocabulary};
 use crate::planner::Planner;
 
-#[derive(Default)]
-pub(crate) struct Task(Option<Running>);
+pub(crate) struct Task {
+    vocabulary: Vocabulary,
+    running: Option<Running>,
+}
+
+impl Task {
+    pub(crate) fn new(vocabulary: Vocabulary) -> Self {
+        Self {
+            vocabulary,
+            running: None,
+        }
+    }
+}
 
 struct Running {
     planner: Planner,
     dialect: Box<dyn Dialect>,
-    evolution: Evolution,
+    evolving: Evolving,
     /// Layouts whose table and columns are known to be there.
     ready: HashSet<u32>,
     retries: usize,
@@ -43,7 +54,7 @@ struct Running {
 #[async_trait]
 impl SinkTask for Task {
     async fn start(&mut self, context: SinkContext) -> Result<()> {
-        let options = Options::read(&context.config)?;
+        let options = Options::read(self.vocabulary, &context.config)?;
         let mut dialect = dialect::open(&options)?;
         // A server that is not there yet is waited for by the first put.
         match dialect.connect().await {
@@ -63,12 +74,12 @@ impl SinkTask for Task {
             let (connector, cluster) = (context.connector.clone(), context.cluster_id.clone());
             Offsets::new(options.offsets_table.clone(), connector, cluster)
         };
-        self.0 = Some(Running {
+        self.running = Some(Running {
             offsets: wanted.then(offsets),
             exactly_once: options.exactly_once,
             prepared: false,
             dialect,
-            evolution: options.evolution,
+            evolving: options.evolving,
             ready: HashSet::new(),
             retries: options.retries,
             delay: options.retry_delay,
@@ -79,21 +90,21 @@ impl SinkTask for Task {
     }
 
     async fn open(&mut self, partitions: &[Assigned]) -> Result<SinkOffsets> {
-        match &mut self.0 {
+        match &mut self.running {
             Some(running) => running.open(partitions).await,
             None => Err(Error::fatal("used before it was started")),
         }
     }
 
     async fn close(&mut self, partitions: &[TopicPartition]) -> Result<()> {
-        if let Some(offsets) = self.0.as_mut().and_then(|running| running.offsets.as_mut()) {
+        if let Some(offsets) = self.running.as_mut().and_then(|running| running.offsets.as_mut()) {
             offsets.close(partitions);
         }
         Ok(())
     }
 
     async fn put(&mut self, batch: &[SinkRecord]) -> Result<()> {
-        match &mut self.0 {
+        match &mut self.running {
             Some(running) => running.put(batch).await,
             None => Err(Error::fatal("used before it was started")),
         }
@@ -104,7 +115,7 @@ impl SinkTask for Task {
     }
 
     async fn stop(&mut self) {
-        self.0 = None;
+        self.running = None;
     }
 }
 
@@ -231,7 +242,7 @@ impl Running {
         };
         let resolved = self.planner.resolve(batch, &scan.known)?;
         let mut plan = self.planner.plan(batch, &resolved, strict)?;
-        evolve::prepare(&mut *self.dialect, self.evolution, &mut self.ready, &mut plan).await?;
+        evolve::prepare(&mut *self.dialect, self.evolving, &mut self.ready, &mut plan).await?;
         if plan.steps.is_empty() {
             return Ok(Ok(()));
         }

@@ -1,6 +1,6 @@
 //! The form in which a column's values are written, by what they mean and what the target's column is.
 
-use tapline_api::{Schema, SchemaRef, Type};
+use tapline_api::{SchemaRef, Type};
 
 use super::catalog::Target;
 use super::literal::{Form, Shift};
@@ -52,9 +52,4 @@ pub(super) fn form(schema: &SchemaRef, target: Option<&Target>, zone: Option<&st
 /// Whether the values are instants or local times, which depend on `use.time.zone`.
 pub(super) fn is_zone_utc(zone: &str) -> bool {
     ["utc", "z", "gmt", "etc/utc", "+00:00", "utc+0", "etc/gmt"].contains(&zone.to_ascii_lowercase().as_str())
-}
-
-/// What a default stands in for.
-pub(super) fn default_of(schema: &Schema) -> Option<tapline_api::Value> {
-    schema.default().filter(|_| !schema.is_optional()).cloned()
 }

@@ -3,7 +3,7 @@
 use tapline_api::{Error, Result, Value};
 use tapline_databases::mysql::identifier;
 
-use super::bind::{default_of, form};
+use super::bind::form;
 use super::catalog::Table;
 use super::literal::Form;
 use super::sql;
@@ -80,7 +80,7 @@ impl Plan {
                 name: identifier(&column.name),
                 form: form(&column.schema, Some(target), zone),
                 wanted: target.data_type.clone(),
-                default: default_of(&column.schema),
+                default: column.stand_in.clone(),
             });
             names.push(&*column.name);
         }

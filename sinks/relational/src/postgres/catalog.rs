@@ -32,16 +32,16 @@ impl Table {
     }
 }
 
-/// Finds a table by name, in the search path where the name has no schema.
-pub(super) async fn read(session: &Session, id: &TableId) -> Result<Option<Table>, Error> {
+/// Finds a table of one of these kinds (`pg_class.relkind`) by name, in the search path where the name has no schema.
+pub(super) async fn read(session: &Session, id: &TableId, kinds: &str) -> Result<Option<Table>, Error> {
     let found = session
         .query_opt(
             "SELECT c.oid, format('%I.%I', n.nspname, c.relname) \
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
              WHERE c.oid = to_regclass(CASE WHEN $1::text IS NULL THEN format('%I', $2::text) \
                                             ELSE format('%I.%I', $1::text, $2::text) END) \
-               AND c.relkind IN ('r', 'p', 'v', 'f')",
-            &[&id.schema.as_deref(), &&*id.name],
+               AND position(c.relkind::text IN $3) > 0",
+            &[&id.schema.as_deref(), &&*id.name, &kinds],
         )
         .await?;
     let Some(found) = found else { return Ok(None) };

@@ -42,11 +42,7 @@ impl Plan {
             parameters.push(Parameter {
                 column: i,
                 bind: bind::bind(&kind, &column.schema, target),
-                default: column
-                    .schema
-                    .default()
-                    .filter(|_| !column.schema.is_optional())
-                    .cloned(),
+                default: column.stand_in.clone(),
             });
             names.push(&*column.name);
         }

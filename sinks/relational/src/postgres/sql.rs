@@ -263,6 +263,7 @@ mod tests {
             field: name.into(),
             schema: schema.build(),
             key: i < keys,
+            stand_in: None,
         });
         let table = TableId {
             schema: None,

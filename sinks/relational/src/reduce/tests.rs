@@ -173,7 +173,7 @@ fn check(mode: &str, changes: &[Change], strict: bool) {
         ("delete.enabled", "true"),
         ("truncate.enabled", "true"),
     ]);
-    let options = Options::read(&config).unwrap();
+    let options = Options::read(crate::options::Vocabulary::Debezium, &config).unwrap();
     let mode = options.insert_mode;
     let schemas = Schemas::new();
     let records: Vec<_> = changes.iter().map(|change| schemas.record(change)).collect();
@@ -227,7 +227,7 @@ fn a_batch_of_one_table_is_one_delete_and_one_write() {
         Change::Write(2, 4, Some(4)),
     ];
     let records: Vec<_> = changes.iter().map(|change| schemas.record(change)).collect();
-    let mut planner = Planner::new(Options::read(&config).unwrap());
+    let mut planner = Planner::new(Options::read(crate::options::Vocabulary::Debezium, &config).unwrap());
     let resolved = planner.resolve(&records, &[]).unwrap();
     let batch = planner.plan(&records, &resolved, false).unwrap();
     let steps: Vec<_> = batch

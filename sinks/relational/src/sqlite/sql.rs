@@ -174,6 +174,7 @@ mod tests {
             field: name.into(),
             schema: schema.build(),
             key: i == 0,
+            stand_in: None,
         });
         let table = TableId {
             schema: None,

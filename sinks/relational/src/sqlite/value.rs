@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use rusqlite::types::{ToSqlOutput, Value as Owned, ValueRef};
-use tapline_api::{Error, Result, Schema, SchemaRef, Value};
+use tapline_api::{Error, Result, SchemaRef, Value};
 
 use crate::meaning::Meaning;
 use crate::misfit::Misfit;
@@ -126,15 +126,11 @@ pub(super) fn column_type(schema: &SchemaRef) -> Result<&'static str> {
     })
 }
 
-/// What stands for null where the schema takes none.
-pub(super) fn default_of(schema: &Schema) -> Option<Value> {
-    schema.default().filter(|_| !schema.is_optional()).cloned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use tapline_api::Schema;
     use tapline_api::schema::{SchemaBuilder, logical};
 
     fn shown(schema: SchemaBuilder, value: Value) -> String {
