@@ -4,6 +4,7 @@ use crate::Bench;
 use crate::load::{DATABASE, drop_slot, load};
 use crate::measure::{Meter, TopicEnd};
 use crate::rounds::Rounds;
+use crate::settings::Settings;
 use crate::stream::slot;
 use crate::subject::{self, Subject};
 use serde_json::json;
@@ -24,20 +25,31 @@ pub fn postgres(bench: &Bench) {
             rounds.add("limit", "copy", "COPY bench_t TO STDOUT > /dev/null", run);
         }
         for case in subject::cases(bench) {
-            let prefix = slot("snapshot", case, run);
-            let topic = format!("{prefix}.public.bench_t");
-            create_topic(&bench.kafka().bootstrap(), &topic, 1, &[]);
-            let end = TopicEnd::new(&bench.kafka().bootstrap(), &topic);
-            let mut config = subject::source(bench, DATABASE, "bench_t", &prefix, case.variant);
-            config["snapshot.mode"] = json!("initial_only");
-            case.settings.tune_source(&mut config);
-            let mut worker = Subject::start(bench, case.subject);
-            let meter = Meter::of(bench, worker.pid());
-            worker.put(&prefix, &config);
-            let run = meter.watch(&prefix, load.rows, || end.get());
-            worker.finish(&prefix);
-            drop_slot(bench, &prefix);
-            rounds.add(case.subject, case.variant, case.settings.of_source(), run);
+            for threads in ["1", "2"] {
+                if case.settings == Settings::Default && threads != "1" {
+                    continue;
+                }
+                let prefix = format!("{}_{threads}", slot("snapshot", case, run));
+                let topic = format!("{prefix}.public.bench_t");
+                create_topic(&bench.kafka().bootstrap(), &topic, 1, &[]);
+                let end = TopicEnd::new(&bench.kafka().bootstrap(), &topic);
+                let mut config = subject::source(bench, DATABASE, "bench_t", &prefix, case.variant);
+                config["snapshot.mode"] = json!("initial_only");
+                config["snapshot.max.threads"] = json!(threads);
+                case.settings.tune_source(&mut config);
+                let mut worker = Subject::start(bench, case.subject);
+                let meter = Meter::of(bench, worker.pid());
+                worker.put(&prefix, &config);
+                let run = meter.watch(&prefix, load.rows, || end.get());
+                worker.finish(&prefix);
+                drop_slot(bench, &prefix);
+                let variant = match (case.variant, threads) {
+                    (variant, "1") => variant,
+                    ("json", _) => "json, 2 threads",
+                    _ => "json-schemas, 2 threads",
+                };
+                rounds.add(case.subject, variant, case.settings.of_source(), run);
+            }
         }
     }
     rounds.report();
