@@ -1,6 +1,7 @@
 //! `make golden TARGET=pg15|pg18|mysql|mariadb`: what a real Debezium wrote for the same SQL, compared field by field.
 //!
 //! `FIXTURES=folder` takes another folder of the layout of `integration/golden`, `ONLY=fixture[/variant][,…]` picks,
+//! `RECORD=1` makes the recordings of a folder's fixtures instead, with Debezium on Kafka Connect.
 //! `LANES=3` says how many servers and workers run at a time, `FULL=1` prints values in full length.
 #![allow(unreachable_pub, reason = "a program has no outside")]
 #![allow(
@@ -25,6 +26,10 @@ fn main() -> ExitCode {
         only: setting("ONLY").unwrap_or_default(),
         lanes: setting("LANES").map_or(3, |lanes| lanes.parse().expect("LANES is a number")),
     };
+    if setting("RECORD").is_some() {
+        golden::record::run(&options);
+        return ExitCode::SUCCESS;
+    }
     if golden::run(&options) {
         ExitCode::SUCCESS
     } else {

@@ -14,6 +14,8 @@
 
 mod conformance;
 mod faults;
+#[allow(dead_code, reason = "recording is the command's alone")]
+mod golden;
 mod scenarios;
 
 use std::sync::OnceLock;

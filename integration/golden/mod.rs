@@ -13,6 +13,7 @@ mod align;
 mod compare;
 mod deviations;
 mod json;
+pub mod record;
 mod recording;
 mod renumber;
 mod replay;
@@ -80,7 +81,7 @@ pub fn run(options: &Options) -> bool {
                         return;
                     };
                     let begun = Instant::now();
-                    let replay = replay::replay(&options.binary, server.as_mut(), &recording);
+                    let replay = replay::replay(&options.binary, None, server.as_mut(), &recording);
                     let line = judge(&options.target, recording, replay, deviations, begun.elapsed());
                     line.print(&options.target);
                     lines.lock().unwrap().push(line);

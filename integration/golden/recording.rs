@@ -136,7 +136,7 @@ fn name(path: &Path) -> String {
 }
 
 /// The lines between `--@WHICH` and the next line that begins with `--@`.
-fn part(text: &str, which: &str) -> String {
+pub fn part(text: &str, which: &str) -> String {
     let marker = format!("--@{which}");
     text.lines()
         .skip_while(|line| *line != marker)
@@ -195,7 +195,10 @@ fn outcome(variant: &Path) -> Outcome {
     Outcome {
         events,
         offsets,
-        status: status.get("status").map(states).unwrap_or_default(),
+        status: match status.get("states").and_then(Json::text) {
+            Some(text) => text.to_owned(),
+            None => status.get("status").map(states).unwrap_or_default(),
+        },
         refused: status
             .get("error")
             .filter(|error| **error != Json::Null)

@@ -2,7 +2,9 @@
 
 mod binary;
 mod broker_clients;
+mod golden;
 mod kills;
+mod postgres_oracle;
 mod postgres_source;
 mod postgres_to_postgres;
 mod relational_sink;

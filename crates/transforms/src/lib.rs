@@ -7,6 +7,7 @@
 pub mod cast;
 mod chain;
 mod debezium;
+pub mod extract_changed_record_state;
 pub mod extract_field;
 pub mod extract_new_record_state;
 mod field_path;
@@ -38,6 +39,7 @@ pub use predicates::{HasHeaderKey, PREDICATES, RecordIsTombstone, TopicNameMatch
 /// All transformations, in the order in which REST lists them.
 pub static PLUGINS: &[TransformPlugin] = &[
     logical_topic_router::BY_LOGICAL_TABLE,
+    extract_changed_record_state::PLUGIN,
     extract_new_record_state::PLUGIN,
     logical_topic_router::TO_LOGICAL_TOPIC,
     cast::KEY,

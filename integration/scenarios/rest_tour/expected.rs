@@ -113,7 +113,6 @@ pub const DEFERRED_PLUGINS: &[&str] = &[
     "io.debezium.connector.postgresql.transforms.DecodeLogicalDecodingMessageContent",
     "io.debezium.connector.postgresql.transforms.timescaledb.TimescaleDb",
     "io.debezium.transforms.EnforceRecordSize",
-    "io.debezium.transforms.ExtractChangedRecordState",
     "io.debezium.transforms.ExtractSchemaToNewRecord",
     "io.debezium.transforms.GeometryFormatTransformer",
     "io.debezium.transforms.HeaderToValue",

@@ -80,6 +80,9 @@ struct Decoder {
     /// By relation id; `None` for a table that is not captured.
     plans: HashMap<u32, Option<Plan>>,
     position: Position,
+    /// The position of the last record: what a batch says, as Debezium's offsets do. That a commit followed is told when
+    /// nothing else comes.
+    told: Position,
     /// Whether the position has moved since it last went out.
     moved: bool,
     in_transaction: bool,
@@ -128,6 +131,7 @@ impl<'a> Stream<'a> {
         let decoder = Decoder {
             plans: HashMap::new(),
             position,
+            told: position,
             moved: false,
             in_transaction: false,
             origin,
@@ -238,12 +242,14 @@ impl<'a> Stream<'a> {
                         let seen = std::mem::take(&mut self.events.seen);
                         measured.streaming.batch(seen, self.decoder.origin.at, Clock::now());
                     }
+                    let decoder = &mut self.decoder;
+                    let at = if records.is_empty() { decoder.position } else { decoder.told };
+                    decoder.moved = at != decoder.position;
                     let position = Position {
                         snapshot: self.until.map(|_| SnapshotState::Running),
-                        ..self.decoder.position
+                        ..at
                     };
                     permit.send(Ok(self.output.batch(records, bytes, Some(&position))));
-                    self.decoder.moved = false;
                     idle_due = Instant::now() + IDLE_MARK;
                 }
                 () = sleep_until(wake) => {
@@ -301,6 +307,7 @@ impl<'a> Stream<'a> {
             return;
         };
         self.events.records.push(record);
+        self.decoder.told = self.decoder.position;
         if let Some(query) = &self.options.heartbeat_query
             && let Err(error) = self.catalog.execute(query).await
         {
@@ -435,7 +442,11 @@ impl<'a> Stream<'a> {
                     }
                     self.on_relation(relation).await?;
                 } else {
+                    let before = self.events.records.len();
                     let done = self.decoder.on_message(self.events, block, message, lsn, size);
+                    if self.events.records.len() > before {
+                        self.decoder.told = self.decoder.position;
+                    }
                     self.tolerate(done)?;
                 }
                 Ok(false)
@@ -558,16 +569,23 @@ fn merge(relation: Relation, types: Vec<crate::types::PgType>, now: Option<Table
         })
         .collect();
     let position = |name: &str| columns.iter().position(|column| column.name == name);
-    let key = match &now {
-        Some(table) => {
-            let names = table.key.iter().filter_map(|index| table.columns.get(*index));
-            names.filter_map(|column| position(&column.name)).collect()
-        }
-        // The table has gone; while these rows were written, it had this key.
-        None if telling => (0..columns.len())
-            .filter(|i| columns.get(*i).is_some_and(|c| c.identity))
-            .collect(),
-        None => Vec::new(),
+    let in_catalog: Vec<usize> = now.as_ref().map_or_else(Vec::new, |table| {
+        let names = table.key.iter().filter_map(|index| table.columns.get(*index));
+        names.filter_map(|column| position(&column.name)).collect()
+    });
+    let sent: Vec<usize> = (0..columns.len())
+        .filter(|i| columns.get(*i).is_some_and(|c| c.identity))
+        .collect();
+    // By default the identity is the primary key that the rows were written with, whatever has become of it since; the
+    // catalog says in which order its columns stand. An index may be another than the key's.
+    let primary = relation.replica_identity == ReplicaIdentity::Default && !sent.is_empty();
+    let same = in_catalog.len() == sent.len() && sent.iter().all(|index| in_catalog.contains(index));
+    let key = if same || now.is_some() && !primary {
+        in_catalog
+    } else if telling {
+        sent
+    } else {
+        Vec::new()
     };
     Table {
         schema: relation.schema,

@@ -146,7 +146,6 @@ impl Plan {
             let wanted = options.filters.column(&table.schema, &table.name, &column.name);
             let mapping = match options.types.map(&column.of, column.modifier) {
                 Mapped::As(mapping) if wanted || key.contains(&index) => *mapping,
-                Mapped::NotYet if wanted => return Err(not_yet(&table, column)),
                 _ => {
                     columns.push(ColumnPlan::nowhere(column));
                     places.push(None);
@@ -463,14 +462,6 @@ fn source_column<'a>(table: &'a str, column: &'a Column) -> SourceColumn<'a> {
         scale: Some(scale),
         comment: None,
     }
-}
-
-fn not_yet(table: &Table, column: &Column) -> Error {
-    Error::config(format!(
-        "column {}.{}.{} has type {}, which is not supported yet",
-        table.schema, table.name, column.name, column.of.name
-    ))
-    .hint("leave it out by column.exclude.list, or the table by table.exclude.list")
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! Postgres types to Connect schemas and decoders.
 //!
 //! The map is that of Debezium's `PostgresValueConverter.schemaBuilder`. What has no mapping there is left out of the row,
-//! unless `include.unknown.datatypes`; what has one there and none here yet is refused, since leaving it out would lose
-//! data that Debezium keeps.
+//! unless `include.unknown.datatypes`.
 
 use bytes::Bytes;
 use tapline_api::schema::{SchemaBuilder, logical};
@@ -75,8 +74,6 @@ pub(crate) struct Mapping {
 pub(crate) enum Mapped {
     As(Box<Mapping>),
     LeftOut,
-    /// Debezium knows this type and we don't yet.
-    NotYet,
 }
 
 impl Mapping {
@@ -219,10 +216,44 @@ impl TypeModes {
                 let mapping = Mapping::new(schema, Decoder::HstoreJson, "{}".into());
                 as_is(mapping.placeholder(format!("{{{word}:{word}}}").into()))
             }
-            (Kind::Base, "geometry" | "geography" | "vector" | "halfvec" | "sparsevec") => Mapped::NotYet,
+            (Kind::Base, "geometry") => as_is(geometry("io.debezium.data.geometry.Geometry", "Geometry")),
+            (Kind::Base, "geography") => as_is(geometry("io.debezium.data.geometry.Geography", "Geography")),
+            // pgvector's
+            (Kind::Base, "vector") => {
+                let schema = Schema::array(Schema::float64().build());
+                let schema = named(schema, "io.debezium.data.DoubleVector");
+                as_is(Mapping::new(schema, Decoder::Vector, Value::Array(Vec::new())))
+            }
+            (Kind::Base, "halfvec") => {
+                let schema = Schema::array(Schema::float32().build());
+                let schema = named(schema, "io.debezium.data.FloatVector");
+                as_is(Mapping::new(
+                    schema,
+                    Decoder::HalfVector,
+                    Value::Array(Vec::new()),
+                ))
+            }
+            (Kind::Base, "sparsevec") => {
+                let entries = Schema::map(Schema::int16().build(), Schema::float64().build()).build();
+                let schema = named(Schema::structure(), "io.debezium.data.SparseDoubleVector")
+                    .doc("Sparse double vector")
+                    .field("dimensions", Schema::int16().build())
+                    .field("vector", entries);
+                as_is(Mapping::new(
+                    schema,
+                    Decoder::SparseVector(unbound()),
+                    Value::Null,
+                ))
+            }
             _ if self.include_unknown => as_is(Mapping::new(
                 binary_schema(self.binary),
-                Decoder::Opaque(self.binary),
+                // pgjdbc reads these and prints them its own way.
+                match of.oid {
+                    oid::LSEG | oid::PATH | oid::BOX | oid::POLYGON | oid::LINE | oid::CIRCLE => {
+                        Decoder::Shape(self.binary)
+                    }
+                    _ => Decoder::Opaque(self.binary),
+                },
                 Value::Null,
             )),
             _ => Mapped::LeftOut,
@@ -241,7 +272,9 @@ impl TypeModes {
             root.oid,
             oid::MONEY | oid::NAME | oid::INTERVAL | oid::VARBIT | oid::XML | oid::POINT | oid::REFCURSOR
         );
-        if missing || matches!(element.kind, Kind::Domain { .. }) {
+        let vectors =
+            root.kind == Kind::Base && matches!(root.name.as_str(), "vector" | "halfvec" | "sparsevec");
+        if missing || vectors || matches!(element.kind, Kind::Domain { .. }) {
             return Mapped::LeftOut;
         }
         let mapping = match self.map(root, element_modifier) {
@@ -416,6 +449,15 @@ fn as_is(mapping: Mapping) -> Mapped {
     Mapped::As(Box::new(mapping))
 }
 
+/// PostGIS' own text is well-known binary in hexadecimal, with the SRID in it.
+fn geometry(name: &'static str, doc: &'static str) -> Mapping {
+    let schema = named(Schema::structure(), name)
+        .doc(doc)
+        .field("wkb", Schema::bytes().build())
+        .field("srid", Schema::int32().optional().build());
+    Mapping::new(schema, Decoder::Geometry(unbound()), Value::Null)
+}
+
 /// The type under all domains, with the nearest domain's modifier.
 fn root(of: &PgType, modifier: i32) -> (&PgType, i32) {
     match &of.kind {
@@ -497,9 +539,15 @@ pub(crate) mod oid {
     pub(crate) const XML: u32 = 142;
     pub(crate) const JSON_ARRAY: u32 = 199;
     pub(crate) const POINT: u32 = 600;
+    pub(crate) const LSEG: u32 = 601;
+    pub(crate) const PATH: u32 = 602;
+    pub(crate) const BOX: u32 = 603;
+    pub(crate) const POLYGON: u32 = 604;
+    pub(crate) const LINE: u32 = 628;
     pub(crate) const CIDR: u32 = 650;
     pub(crate) const FLOAT4: u32 = 700;
     pub(crate) const FLOAT8: u32 = 701;
+    pub(crate) const CIRCLE: u32 = 718;
     pub(crate) const MACADDR8: u32 = 774;
     pub(crate) const MONEY: u32 = 790;
     pub(crate) const MACADDR: u32 = 829;
@@ -618,10 +666,12 @@ mod tests {
         let mut modes = modes();
         modes.include_unknown = true;
         assert!(matches!(modes.map(&unknown, -1), Mapped::As(_)));
-        assert!(matches!(
-            modes.map(&PgType::base(70_000, "vector"), -1),
-            Mapped::NotYet
-        ));
+        let vectors = PgType {
+            oid: 70_001,
+            name: "_vector".into(),
+            kind: Kind::Array(Box::new(PgType::base(70_000, "vector"))),
+        };
+        assert!(matches!(modes.map(&vectors, -1), Mapped::LeftOut));
     }
 
     #[test]

@@ -92,8 +92,16 @@ pub(crate) enum Decoder {
     Point(SchemaRef),
     HstoreJson,
     HstoreMap,
+    /// PostGIS: extended well-known binary, and its SRID.
+    Geometry(SchemaRef),
+    /// pgvector.
+    Vector,
+    HalfVector,
+    SparseVector(SchemaRef),
     /// A type without a mapping: its text as bytes.
     Opaque(BinaryMode),
+    /// The same of a geometric type, its numbers as Java prints them.
+    Shape(BinaryMode),
     /// Null, whatever was sent.
     Null,
     Array {
@@ -166,6 +174,8 @@ impl Decoder {
         match self {
             Self::VariableDecimal(_) => Self::VariableDecimal(schema.clone()),
             Self::Point(_) => Self::Point(schema.clone()),
+            Self::Geometry(_) => Self::Geometry(schema.clone()),
+            Self::SparseVector(_) => Self::SparseVector(schema.clone()),
             Self::Array { element, nullable } => {
                 let of = schema.value_schema().unwrap_or(schema);
                 Self::Array {
@@ -226,6 +236,20 @@ impl Decoder {
                 let values = vec![Value::Float64(x), Value::Float64(y), wkb, Value::Null];
                 Ok(Value::Struct(Struct::new(schema.clone(), values)))
             }
+            Self::Geometry(schema) => {
+                special::hex(bytes, arena)?;
+                let wkb = arena.split().freeze();
+                let srid = special::srid(&wkb)?.map_or(Value::Null, Value::Int32);
+                let values = vec![Value::Bytes(wkb), srid];
+                Ok(Value::Struct(Struct::new(schema.clone(), values)))
+            }
+            Self::Vector => special::vector(text.str()?, Value::Float64),
+            Self::HalfVector => special::vector(text.str()?, Value::Float32),
+            Self::SparseVector(schema) => {
+                let (dimensions, entries) = special::sparse_vector(text.str()?)?;
+                let values = vec![Value::Int16(dimensions), Value::Map(entries)];
+                Ok(Value::Struct(Struct::new(schema.clone(), values)))
+            }
             Self::HstoreJson => Ok(special::hstore_json(special::hstore(text.str()?)?).into()),
             Self::HstoreMap => {
                 let pairs = special::hstore(text.str()?)?;
@@ -237,6 +261,10 @@ impl Decoder {
             Self::Array { element, nullable } => array(bytes, element, *nullable, arena),
             Self::DecimalDouble => text.str()?.parse().map(Value::Float64).map_err(|_| Malformed),
             Self::Opaque(mode) => Ok(binary_value(Bytes::copy_from_slice(bytes), *mode)),
+            Self::Shape(mode) => {
+                special::shape(text.str()?, arena)?;
+                Ok(binary_value(arena.split().freeze(), *mode))
+            }
             Self::Null => Ok(Value::Null),
             // The others are in `decode`.
             _ => Err(Malformed),
@@ -344,26 +372,7 @@ fn binary(text: &[u8], mode: BinaryMode, arena: &mut BytesMut) -> Result<Value, 
             ByteString::try_from(digits).map_err(|_| Malformed)?,
         ));
     }
-    arena.reserve(digits.len() / 2);
-    let (pairs, rest) = digits.as_chunks::<2>();
-    if !rest.is_empty() {
-        return Err(Malformed);
-    }
-    for [high, low] in pairs {
-        let digit = |byte: u8| match byte {
-            b'0'..=b'9' => Ok(byte - b'0'),
-            b'a'..=b'f' => Ok(byte - b'a' + 10),
-            b'A'..=b'F' => Ok(byte - b'A' + 10),
-            _ => Err(Malformed),
-        };
-        match (digit(*high), digit(*low)) {
-            (Ok(high), Ok(low)) => arena.put_u8(high << 4 | low),
-            _ => {
-                arena.clear();
-                return Err(Malformed);
-            }
-        }
-    }
+    special::hex(digits, arena)?;
     Ok(binary_value(arena.split().freeze(), mode))
 }
 
@@ -558,7 +567,8 @@ mod tests {
                 Decoder::Money { scale: 2 }, Decoder::MoneyText, Decoder::MoneyDouble, Decoder::Date,
                 Decoder::DateIso, Decoder::Time(Unit::Iso), Decoder::TimeUtc, Decoder::Timestamp(Unit::Iso),
                 Decoder::TimestampUtc { digits: 6 }, Decoder::Interval, Decoder::IntervalIso, Decoder::Bit,
-                Decoder::Bits, Decoder::Point(schema), Decoder::HstoreJson, Decoder::HstoreMap,
+                Decoder::Bits, Decoder::Point(schema.clone()), Decoder::Geometry(schema.clone()), Decoder::Vector,
+                Decoder::HalfVector, Decoder::SparseVector(schema), Decoder::Shape(BinaryMode::Bytes), Decoder::HstoreJson, Decoder::HstoreMap,
                 Decoder::Array { element: Box::new(Decoder::Text), nullable: true },
             ] {
                 let _ = decode(&decoder, &text);
