@@ -31,7 +31,11 @@ impl Cursor<'_> {
         // What follows a column in `ALTER TABLE`.
         let ends = ["FIRST", "AFTER", "PARTITION", "REMOVE"];
         while !self.clause_ends() && !self.is_sign(';') && !ends.iter().any(|word| self.is(word)) {
+            let before = self.at;
             self.attribute(&mut column, &mut found)?;
+            if self.at == before {
+                return Err(self.error("unknown attribute of a column"));
+            }
         }
         column.optional = found.optional.unwrap_or(true);
         if let Some(default) = found.default {

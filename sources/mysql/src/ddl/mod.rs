@@ -74,8 +74,8 @@ impl Change {
     }
 }
 
-/// Applies a statement that ran in `database`, and tells what it changed: nothing, if it is none of those that change
-/// tables and databases.
+/// Applies a statement that ran in `database`, and tells what it changed. A statement that changes no table is told as
+/// a change of its database, as Debezium has it, whatever it is.
 ///
 /// On an error the tables are as before, and [`Error::table`] names the table whose schema is not known any more.
 pub fn apply(
@@ -114,7 +114,11 @@ pub fn apply(
             return Err(error);
         }
     }
-    Ok(applier.changes)
+    let mut changes = applier.changes;
+    if changes.is_empty() {
+        changes.push(Change::of_database(database, statement.trim()));
+    }
+    Ok(changes)
 }
 
 /// Reads a column from what `information_schema` says of it: `column_type` is `int(10) unsigned`, `attributes` what

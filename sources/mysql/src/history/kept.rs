@@ -61,6 +61,13 @@ impl KeptTables {
         }
     }
 
+    /// A table's schema is not known any more.
+    pub fn forget(&mut self, table: &TableId) {
+        if self.tables.contains(table) {
+            self.changed.push((table.clone(), None));
+        }
+    }
+
     /// All captured tables, as after a snapshot.
     pub fn all(&mut self, tables: &Tables, captured: impl Fn(&TableId) -> bool) {
         let found = tables.iter().filter(|table| captured(&table.id));
