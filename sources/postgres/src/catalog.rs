@@ -1,5 +1,7 @@
 //! What the system catalogs say: tables, types, keys, the slot, the server itself. Plain SQL over one session.
 
+mod bulk;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -19,6 +21,9 @@ pub(crate) struct Catalog {
     session: Session,
     timeout: Duration,
     types: HashMap<u32, TypeRow>,
+    /// Tables that were read ahead.
+    ahead: HashMap<(String, String), Table>,
+    sizes: HashMap<(String, String), u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -77,6 +82,8 @@ impl Catalog {
             session,
             timeout: options.query_timeout,
             types: HashMap::new(),
+            ahead: HashMap::new(),
+            sizes: HashMap::new(),
         };
         if with_statements {
             for statement in &options.initial_statements {
@@ -152,6 +159,11 @@ impl Catalog {
 
     /// A table with its columns and key, or `None` if there is none of that name.
     pub(crate) async fn table(&mut self, schema: &str, table: &str) -> Result<Option<Table>> {
+        if !self.ahead.is_empty()
+            && let Some(found) = self.ahead.remove(&(schema.to_owned(), table.to_owned()))
+        {
+            return Ok(Some(found));
+        }
         let sql = "SELECT a.attname::text, a.atttypid, a.atttypmod, \
                    a.attnotnull OR (t.typtype = 'd' AND t.typnotnull), \
                    pg_get_expr(d.adbin, d.adrelid), a.attgenerated <> '', \

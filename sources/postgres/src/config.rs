@@ -105,6 +105,10 @@ pub(crate) struct Options {
     pub(crate) naming: TopicNaming,
     pub(crate) filters: Filters,
     pub(crate) snapshot_tables: PatternList,
+    /// `snapshot.select.statement.overrides`, by `schema.table`.
+    pub(crate) overrides: Vec<(String, String)>,
+    /// `snapshot.tables.order.by.row.count`; `None` for the usual order.
+    pub(crate) small_tables_first: Option<bool>,
     pub(crate) key_columns: KeyColumns,
     pub(crate) types: TypeModes,
     pub(crate) mappers: ColumnMappers,
@@ -184,6 +188,7 @@ pub(crate) fn findings(config: &Config) -> Vec<(String, String)> {
     if config.contains("topic.prefix") {
         check("topic.naming.strategy", naming(config).map(drop));
     }
+    check("snapshot.select.statement.overrides", overrides(config).map(drop));
     let tags = config.get("custom.metric.tags").unwrap_or_default();
     let tags: Vec<String> = tags.split(',').map(str::to_owned).collect();
     check("custom.metric.tags", metric_tags(&tags).map(drop));
@@ -220,6 +225,12 @@ impl Options {
                 "snapshot.include.collection.list",
                 config.get("snapshot.include.collection.list").unwrap_or_default(),
             )?,
+            overrides: overrides(config)?,
+            small_tables_first: match lower(&listed, "snapshot.tables.order.by.row.count").as_str() {
+                "ascending" => Some(true),
+                "descending" => Some(false),
+                _ => None,
+            },
             key_columns: KeyColumns::new(listed.text("message.key.columns").unwrap_or_default())?,
             types: type_modes(&listed, &unlisted)?,
             mappers: ColumnMappers::new(config)?,
@@ -361,6 +372,25 @@ fn naming(config: &Config) -> Result<TopicNaming> {
         .map(str::trim)
         .filter(|class| !class.is_empty());
     TopicNaming::new(&NAMING.parse(&config)?)?.with_strategy(class.unwrap_or(STRATEGY), &config)
+}
+
+/// Queries of one's own for tables of a snapshot.
+fn overrides(config: &Config) -> Result<Vec<(String, String)>> {
+    const OPTION: &str = "snapshot.select.statement.overrides";
+    let tables = config.get(OPTION).unwrap_or_default().split(',').map(str::trim);
+    tables
+        .filter(|table| !table.is_empty())
+        .map(|table| {
+            let query = config.get(&format!("{OPTION}.{table}")).unwrap_or_default();
+            let query = query.trim().trim_end_matches(';').trim();
+            if query.is_empty() {
+                return Err(tapline_api::Error::config(format!(
+                    "The '{OPTION}' value is invalid: there is no query for table {table}, which {OPTION}.{table} has to give"
+                )));
+            }
+            Ok((table.to_owned(), query.to_owned()))
+        })
+        .collect()
 }
 
 /// Debezium's for databases with schemas.

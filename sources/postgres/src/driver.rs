@@ -180,6 +180,7 @@ impl Driver {
             pause(self.options.streaming_delay, cancel).await;
             position
         } else {
+            self.metrics.snapshot().skipped();
             self.resume(prepared, &mut connection, &cluster, end, found.as_ref(), cancel)
                 .await?
         };
@@ -389,6 +390,8 @@ impl Driver {
             server,
             events,
         } = prepared;
+        let metrics = self.metrics.snapshot();
+        let begun = Instant::now();
         let position = Snapshot::run(
             &self.options,
             server.version,
@@ -400,8 +403,10 @@ impl Driver {
             sessions,
             lsn,
             self.stored.clone(),
+            &metrics,
         )
-        .await?;
+        .await
+        .inspect_err(|_| metrics.ended(false, begun.elapsed().as_secs()))?;
         // Debezium beats once after a snapshot, whatever the interval.
         if let Some(heartbeat) = Heartbeat::new(
             self.options.heartbeat,

@@ -21,12 +21,14 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tapline_api::metrics::Metric;
 use tapline_api::offset::{OffsetMark, SourceBatch};
 use tapline_api::source::OffsetReader;
 use tapline_api::{Error, Result, SchemaRef};
 use tapline_cdc::clock::Instant;
 use tapline_cdc::envelope::SnapshotMarker;
-use tapline_cdc::snapshot::{Ledger, Progress, progress_partition};
+use tapline_cdc::metrics::SnapshotMetrics;
+use tapline_cdc::snapshot::{Chunks, Ledger, Progress, progress_partition};
 use tapline_databases::postgres::{self, identifier, literal, qualified};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -45,6 +47,9 @@ use reader::{Reader, Work};
 
 /// The number that the first stored position of a run counts as; those of chunks follow.
 pub(crate) const RUNNING: u64 = 1;
+
+/// How many tables are locked and looked at in one go.
+const AHEAD: usize = 256;
 
 /// How often to tell how far a table is.
 const PROGRESS: Duration = Duration::from_secs(10);
@@ -85,6 +90,8 @@ pub(crate) struct Shared {
     /// Readers that may still come upon a row.
     reading: std::sync::atomic::AtomicUsize,
     tables: usize,
+    metrics: SnapshotMetrics,
+    begun: tokio::time::Instant,
 }
 
 /// The table that chunks are given out of.
@@ -95,6 +102,9 @@ struct Current {
     number: usize,
     plan: Arc<Plan>,
     plain: bool,
+    /// A query of the user's own.
+    query: Option<String>,
+    scanned: Metric,
     key: Vec<String>,
     progress: Progress,
     weight: u64,
@@ -158,6 +168,12 @@ pub(crate) async fn snapshot_tables(catalog: &Catalog, options: &Options) -> Res
     let only = &options.snapshot_tables;
     tables.retain(|(schema, table)| only.is_empty() || only.matches(&format!("{schema}.{table}")));
     options.filters.sort_for_snapshot(&mut tables, Clone::clone);
+    if let Some(ascending) = options.small_tables_first {
+        let counts = catalog.row_counts(&tables).await?;
+        let mut counted: Vec<_> = counts.into_iter().zip(tables).collect();
+        counted.sort_by_key(|(count, _)| if ascending { *count } else { -count });
+        tables = counted.into_iter().map(|(_, table)| table).collect();
+    }
     if options.skipped.reads {
         tables.clear();
     }
@@ -191,6 +207,7 @@ impl<'a> Snapshot<'a> {
         mut sessions: Sessions,
         lsn: Lsn,
         mut stored: watch::Receiver<u64>,
+        metrics: &SnapshotMetrics,
     ) -> Result<Position> {
         let micros = first_cell(
             &mut sessions.planner,
@@ -223,7 +240,10 @@ impl<'a> Snapshot<'a> {
             ledger: Mutex::new(Ledger::new(RUNNING)),
             reading: sessions.readers.len().into(),
             tables: tables.len(),
+            metrics: metrics.clone(),
+            begun: tokio::time::Instant::now(),
         });
+        metrics.started(tables.len(), tables.len());
         let mut snapshot = Self {
             options: Arc::new(options.clone()),
             version,
@@ -272,6 +292,7 @@ impl<'a> Snapshot<'a> {
         }
         send(output, last).await?;
         snapshot.planner.close(false).await;
+        metrics.ended(true, snapshot.shared.begun.elapsed().as_secs());
         tracing::info!("snapshot is complete");
         Ok(Position {
             snapshot: None,
@@ -339,7 +360,13 @@ impl<'a> Snapshot<'a> {
                 let condition = cut::condition(&current.key, &current.progress.chunks, claim.chunk);
                 return Ok(Some(Work {
                     claim,
-                    sql: copy_statement(&current.plan, current.plain, condition.as_deref()),
+                    sql: copy_statement(
+                        &current.plan,
+                        current.plain,
+                        current.query.as_deref(),
+                        condition.as_deref(),
+                    ),
+                    scanned: current.scanned.clone(),
                     plan: current.plan.clone(),
                     first,
                     weight: current.weight,
@@ -356,11 +383,23 @@ impl<'a> Snapshot<'a> {
     }
 
     async fn plan(&mut self, schema: &str, table: &str) -> Result<Option<Current>> {
-        self.lock(schema, table).await?;
+        if self.planned.is_multiple_of(AHEAD) {
+            self.look_ahead().await?;
+        }
         let Some(found) = self.catalog.table(schema, table).await? else {
             return Ok(None);
         };
-        let key = cut::cutting_key(&found);
+        let name = format!("{schema}.{table}");
+        let query = self.options.overrides.iter().find(|(table, _)| *table == name);
+        let query = query.map(|(_, query)| query.clone());
+        // What a query of the user's own gives is not cut: it may be slow, and need not be the table's rows.
+        let key = match &query {
+            Some(_) => Vec::new(),
+            None => cut::cutting_key(&found),
+        };
+        let chunk = self.options.snapshot_chunk_bytes;
+        let small = self.catalog.size_ahead(schema, table);
+        let small = small.filter(|bytes| *bytes < chunk.saturating_mul(2));
         let stored = if self.resumes {
             stored_progress(self.offsets, &self.options, schema, table).await?
         } else {
@@ -370,8 +409,13 @@ impl<'a> Snapshot<'a> {
         let stored = stored.filter(|progress| progress.key.is_empty() || progress.key == key);
         let (progress, bytes) = match stored {
             Some(progress) => (progress, 0),
+            None if query.is_some() => (Progress::new(Vec::new(), Chunks::default()), 0),
+            // Too small to be cut: not asked about again.
+            None if small.is_some() => (
+                Progress::new(Vec::new(), Chunks::default()),
+                small.unwrap_or_default(),
+            ),
             None => {
-                let chunk = self.options.snapshot_chunk_bytes;
                 let cut = cut::cut(&mut self.planner, self.version, &found, &key, chunk).await?;
                 (Progress::new(cut.key, cut.chunks), cut.bytes)
             }
@@ -395,11 +439,29 @@ impl<'a> Snapshot<'a> {
             number,
             plan: Arc::new(plan),
             plain,
+            query,
+            scanned: self.shared.metrics.rows_of(&name),
             key: progress.key.clone(),
             progress,
             weight,
             rows: Arc::default(),
         }))
+    }
+
+    /// Locks the next tables, and reads their definitions.
+    async fn look_ahead(&mut self) -> Result<()> {
+        let next = self.tables.iter().skip(self.planned).take(AHEAD);
+        let next: Vec<(String, String)> = next.cloned().collect();
+        if let [(schema, table)] = next.as_slice() {
+            return self.lock(schema, table).await;
+        }
+        let names: Vec<String> = next
+            .iter()
+            .map(|(schema, table)| qualified(schema, table))
+            .collect();
+        let sql = format!("LOCK TABLE {} IN ACCESS SHARE MODE", names.join(", "));
+        self.planner.query(&sql).await.map_err(locked_out)?;
+        self.catalog.read_ahead(&next).await
     }
 
     async fn lock(&mut self, schema: &str, table: &str) -> Result<()> {
@@ -432,8 +494,13 @@ fn stopped() -> Error {
 }
 
 /// `COPY table (…)` where that gives all rows, which is a little faster, else by a query.
-fn copy_statement(plan: &Plan, plain: bool, condition: Option<&str>) -> String {
-    let name = qualified(&plan.table.schema, &plan.table.name);
+fn copy_statement(plan: &Plan, plain: bool, query: Option<&str>, condition: Option<&str>) -> String {
+    let name = match query {
+        // On lines of its own: it may end in a comment.
+        Some(query) => format!("(\n{query}\n) AS snapshot_select"),
+        None => qualified(&plan.table.schema, &plan.table.name),
+    };
+    let plain = plain && query.is_none();
     let columns: Vec<String> = plan.column_names().map(identifier).collect();
     let columns = columns.join(", ");
     match condition {
@@ -441,6 +508,24 @@ fn copy_statement(plan: &Plan, plain: bool, condition: Option<&str>) -> String {
         None => format!("COPY (SELECT {columns} FROM {name}) TO STDOUT"),
         Some(condition) => format!("COPY (SELECT {columns} FROM {name} WHERE {condition}) TO STDOUT"),
     }
+}
+
+/// Several tables can't be locked: the server's message names the one.
+fn locked_out(error: postgres::Error) -> Error {
+    let (denied, full) = (error.is("42501"), error.is("53200"));
+    let error = Error::from(error);
+    if denied {
+        return Error::config(format!("a captured table can't be read: {}", error.message()))
+            .hint("GRANT SELECT on it, and USAGE on its schema; or leave it out by table.exclude.list");
+    }
+    if full {
+        return Error::config(format!(
+            "a snapshot locks all captured tables against changes of structure: {}",
+            error.message()
+        ))
+        .hint("raise max_locks_per_transaction and restart the server");
+    }
+    error
 }
 
 fn unreadable(user: &str, schema: &str, table: &str, error: postgres::Error) -> Error {

@@ -120,8 +120,6 @@ const UNSUPPORTED: &[(&str, &[&str], &str)] = &[
     ("snapshot.query.mode.custom.name", &[], JAVA),
     ("snapshot.locking.mode", &["none", "shared"], JAVA),
     ("snapshot.locking.mode.custom.name", &[], JAVA),
-    ("snapshot.select.statement.overrides", &[], NOT_YET),
-    ("snapshot.tables.order.by.row.count", &["disabled"], NOT_YET),
     ("signal.data.collection", &[], NOT_YET),
     ("signal.enabled.channels", &["source"], NOT_YET),
     ("notification.enabled.channels", &[], NOT_YET),
@@ -145,9 +143,6 @@ const UNSUPPORTED: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// Names that carry a table.
-const UNSUPPORTED_PREFIXES: &[&str] = &["snapshot.select.statement.overrides."];
-
 /// Options that are set to something not supported, with what to say about each.
 pub(super) fn unsupported(config: &Config) -> Vec<(String, String)> {
     let mut found = Vec::new();
@@ -156,16 +151,9 @@ pub(super) fn unsupported(config: &Config) -> Vec<(String, String)> {
             continue;
         };
         let listed = UNSUPPORTED.iter().find(|(option, ..)| *option == name);
-        let why = match listed {
-            Some((_, fine, why)) => {
-                (!fine.iter().any(|fine| fine.eq_ignore_ascii_case(value))).then_some(*why)
-            }
-            None => UNSUPPORTED_PREFIXES
-                .iter()
-                .any(|prefix| name.starts_with(prefix))
-                .then_some(NOT_YET),
-        };
-        if let Some(why) = why {
+        if let Some((_, fine, why)) = listed
+            && !fine.iter().any(|fine| fine.eq_ignore_ascii_case(value))
+        {
             let text = format!("The '{name}' value is invalid: '{value}' {why}");
             found.push((name.to_owned(), text));
         }

@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
+use tapline_api::metrics::Metric;
 use tapline_api::offset::OffsetMark;
 use tapline_api::{Record, Result};
+use tapline_cdc::clock::Instant as Clock;
 use tapline_cdc::envelope::SnapshotMarker;
 use tapline_cdc::snapshot::Claim;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -34,6 +36,8 @@ pub(super) struct Work {
     pub(super) weight: u64,
     /// The table's place.
     pub(super) index: usize,
+    /// The figure of the table's rows.
+    pub(super) scanned: Metric,
     /// Rows of the table so far.
     pub(super) rows: Arc<AtomicU64>,
 }
@@ -171,7 +175,9 @@ impl Reader {
             .unwrap_or_else(PoisonError::into_inner)
             .read(work.claim);
         let finished = (work.claim, work.weight);
+        work.scanned.add(i64::try_from(rows).unwrap_or(0));
         if ends_table {
+            self.shared.metrics.table_read();
             let (table, index) = (&work.plan.table, work.index + 1);
             tracing::info!(
                 schema = table.schema,
@@ -241,6 +247,8 @@ impl Reader {
         };
         let (records, bytes) = self.events.take();
         let after = records.len();
+        let seconds = self.shared.begun.elapsed().as_secs();
+        self.shared.metrics.batch(after, seconds, Clock::now());
         let mut ledger = self.shared.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let mut batch = self.output.batch(records, bytes, Some(&self.shared.position));
         if !self.done.is_empty() {
