@@ -11,6 +11,8 @@ pub static CONNECTORS: &[ConnectorPlugin] = &[
     tapline_sink_relational::PLUGIN,
     tapline_sink_relational::CONFLUENT,
     tapline_source_file::PLUGIN,
+    tapline_source_mysql::MARIADB,
+    tapline_source_mysql::MYSQL,
     tapline_source_postgres::PLUGIN,
 ];
 

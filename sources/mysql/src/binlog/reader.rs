@@ -55,7 +55,6 @@ impl<'a> Reader<'a> {
         u16, u16, from_le_bytes, 2;
         u32, u32, from_le_bytes, 4;
         u64, u64, from_le_bytes, 8;
-        i8, i8, from_le_bytes, 1;
         i16, i16, from_le_bytes, 2;
         i32, i32, from_le_bytes, 4;
         i64, i64, from_le_bytes, 8;

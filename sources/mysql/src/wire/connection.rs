@@ -22,6 +22,9 @@ const COM_BINLOG_DUMP_GTID: u8 = 0x1e;
 /// The dump goes through the executed set, not through a position alone.
 const BINLOG_THROUGH_GTID: u16 = 0x04;
 
+/// MariaDB: statements come before their rows.
+const BINLOG_SEND_ANNOTATE_ROWS: u16 = 0x02;
+
 /// One row of an answer, in text.
 pub(crate) type Row = Vec<Option<String>>;
 
@@ -232,17 +235,23 @@ impl Connection {
         }
     }
 
-    /// Starts the dump at a file and position. MariaDB takes `@slave_connect_state` instead, when it is set.
-    pub(crate) async fn dump(&mut self, server_id: u32, file: &str, position: u64) -> Result<(), Error> {
+    /// Starts the dump at a file and position. MariaDB takes `@slave_connect_state` instead, when it is set; `annotate`
+    /// asks it for the statements too.
+    pub(crate) async fn dump(
+        &mut self,
+        server_id: u32,
+        file: &str,
+        position: u64,
+        annotate: bool,
+    ) -> Result<(), Error> {
         let mut command = BytesMut::new();
         command.put_u8(COM_BINLOG_DUMP);
-        // Events inside are aligned: a position beyond 32 bits can't be asked for by this command.
         command.put_u32_le(u32::try_from(position).map_err(|_| {
             Error::Protocol(format!(
-                "position {position} of {file} is beyond 4 GiB, which needs GTIDs"
+                "position {position} of {file} is beyond 4 GiB, where this server can't be asked to begin"
             ))
         })?);
-        command.put_u16_le(0);
+        command.put_u16_le(if annotate { BINLOG_SEND_ANNOTATE_ROWS } else { 0 });
         command.put_u32_le(server_id);
         command.put_slice(file.as_bytes());
         self.command(&command).await

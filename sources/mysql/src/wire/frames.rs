@@ -45,8 +45,8 @@ impl Frames {
         &mut self.buf
     }
 
-    /// Whether all that was read has been handed out.
-    pub(crate) fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
         self.buf.is_empty()
     }
 

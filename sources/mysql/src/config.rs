@@ -1,0 +1,360 @@
+//! The connectors' configuration: declared in [`options`], checked in [`check`], typed here once for a task's life.
+
+mod check;
+mod options;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tapline_api::adjust::Adjustment;
+use tapline_api::config::{Config, Parsed};
+use tapline_api::{Error, Result};
+use tapline_cdc::filter::{Filters, KeyColumns, PatternList};
+use tapline_cdc::mapper::ColumnMappers;
+use tapline_cdc::naming::TopicNaming;
+use tapline_cdc::options::{Guardrail, OnFailure, Skipped};
+use tapline_databases::mysql::{Settings, SslMode};
+
+use crate::ddl::{Dialect, Flavor};
+use crate::history::{DdlFilter, Kept};
+use crate::types::{DecimalMode, TimeMode, TypeModes};
+use crate::value::BinaryMode;
+
+pub(crate) use options::OPTIONS;
+
+/// `snapshot.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SnapshotMode {
+    Initial,
+    InitialOnly,
+    Always,
+    NoData,
+    WhenNeeded,
+}
+
+/// `snapshot.locking.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Locking {
+    Minimal,
+    Extended,
+    None,
+}
+
+/// All that a task reads of its configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) flavor: Flavor,
+    /// As the user gave it, for the schema history's clients.
+    pub(crate) config: Config,
+    pub(crate) settings: Settings,
+    pub(crate) initial_statements: Vec<String>,
+    pub(crate) server_id: u32,
+    pub(crate) query_timeout: Duration,
+    pub(crate) validation_timeout: Duration,
+    /// `None` when the stream's connection is not watched.
+    pub(crate) keep_alive: Option<Duration>,
+    pub(crate) naming: TopicNaming,
+    pub(crate) schema_names: Adjustment,
+    pub(crate) field_names: Adjustment,
+    pub(crate) filters: Filters,
+    pub(crate) snapshot_tables: PatternList,
+    pub(crate) key_columns: KeyColumns,
+    pub(crate) mappers: ColumnMappers,
+    pub(crate) types: TypeModes,
+    pub(crate) on_bad_value: OnFailure,
+    pub(crate) on_unknown_schema: OnFailure,
+    pub(crate) skipped: Skipped,
+    pub(crate) skip_unchanged: bool,
+    pub(crate) tombstones: bool,
+    pub(crate) snapshot_mode: SnapshotMode,
+    pub(crate) locking: Locking,
+    pub(crate) lock_timeout: Duration,
+    pub(crate) snapshot_delay: Duration,
+    pub(crate) streaming_delay: Duration,
+    pub(crate) sources_included: PatternList,
+    pub(crate) sources_excluded: PatternList,
+    pub(crate) filter_by_source: bool,
+    pub(crate) ignore_gtids: bool,
+    pub(crate) include_query: bool,
+    pub(crate) schema_changes: bool,
+    pub(crate) comments: bool,
+    pub(crate) ddl_filter: DdlFilter,
+    pub(crate) kept: Kept,
+    pub(crate) prefer_ddl: bool,
+    pub(crate) transactions: bool,
+    pub(crate) extended_headers: bool,
+    pub(crate) heartbeat: Duration,
+    pub(crate) heartbeat_query: Option<String>,
+    pub(crate) batch_records: usize,
+    pub(crate) batch_bytes: usize,
+    pub(crate) guardrail: Guardrail,
+}
+
+/// What there is to say against options that no single check sees: two lists of one kind, and what is not supported.
+pub(crate) fn findings(config: &Config) -> Vec<(String, String)> {
+    let mut found = check::unsupported(config);
+    for kind in ["database", "table", "column"] {
+        let (include, exclude) = (format!("{kind}.include.list"), format!("{kind}.exclude.list"));
+        let given = |name: &str| config.get(name).is_some_and(|text| !text.trim().is_empty());
+        if given(&include) && given(&exclude) {
+            let text = format!("The '{exclude}' value is invalid: \"{include}\" is already specified");
+            found.push((exclude, text));
+        }
+    }
+    if let Err(error) = converters(config) {
+        found.push(("converters".to_owned(), error.message().to_owned()));
+    }
+    found
+}
+
+impl Options {
+    /// Reads a configuration, or says the first thing that is wrong with it.
+    pub(crate) fn new(config: &Config, flavor: Flavor) -> Result<Self> {
+        let parsed = OPTIONS.parse(config)?;
+        if let Some((_, text)) = findings(config).into_iter().next() {
+            return Err(Error::config(text));
+        }
+        let lower = |name: &str| parsed.text(name).unwrap_or_default().trim().to_lowercase();
+        let list = |name: &str| PatternList::new(name, config.get(name).unwrap_or_default());
+        let adjustment = |name: &str| Adjustment::named(&lower(name)).unwrap_or_default();
+        let failure = |name: &str| OnFailure::named(&lower(name)).unwrap_or(OnFailure::Fail);
+        let limited = |duration: Duration| match duration.is_zero() {
+            true => Duration::from_secs(86_400),
+            false => duration,
+        };
+        let strategy = parsed.required("topic.naming.strategy")?;
+        Ok(Self {
+            flavor,
+            config: config.clone(),
+            settings: settings(&parsed, flavor)?,
+            initial_statements: statements(parsed.text("database.initial.statements").unwrap_or_default()),
+            server_id: u32::try_from(parsed.integer("database.server.id")?).unwrap_or(u32::MAX),
+            query_timeout: limited(parsed.millis("database.query.timeout.ms")?),
+            validation_timeout: parsed.millis("connection.validation.timeout.ms")?,
+            keep_alive: parsed
+                .boolean("connect.keep.alive")?
+                .then(|| parsed.millis("connect.keep.alive.interval.ms"))
+                .transpose()?,
+            naming: TopicNaming::new(&parsed)?.with_strategy(strategy, config)?,
+            schema_names: adjustment("schema.name.adjustment.mode"),
+            field_names: adjustment("field.name.adjustment.mode"),
+            filters: filters(config, parsed.boolean("table.ignore.builtin")?)?,
+            snapshot_tables: list("snapshot.include.collection.list")?,
+            key_columns: KeyColumns::new(parsed.text("message.key.columns").unwrap_or_default())?,
+            mappers: ColumnMappers::new(config)?,
+            types: TypeModes {
+                decimal: match lower("decimal.handling.mode").as_str() {
+                    "double" => DecimalMode::Double,
+                    "string" => DecimalMode::String,
+                    _ => DecimalMode::Precise,
+                },
+                time: match lower("time.precision.mode").as_str() {
+                    "connect" => TimeMode::Connect,
+                    "isostring" => TimeMode::Iso,
+                    "microseconds" => TimeMode::Micros,
+                    "nanoseconds" => TimeMode::Nanos,
+                    _ => TimeMode::AdaptiveMicros,
+                },
+                binary: match lower("binary.handling.mode").as_str() {
+                    "base64" => BinaryMode::Base64,
+                    "base64-url-safe" => BinaryMode::Base64UrlSafe,
+                    "hex" => BinaryMode::Hex,
+                    _ => BinaryMode::Bytes,
+                },
+                unsigned_precise: lower("bigint.unsigned.handling.mode") == "precise",
+                adjust_years: parsed.boolean("enable.time.adjuster")?,
+                tiny_int_one: converters(config)?,
+                json_is_text: flavor == Flavor::MariaDb,
+            },
+            on_bad_value: OnFailure::named(&lower("event.converting.failure.handling.mode"))
+                .unwrap_or(OnFailure::Warn),
+            on_unknown_schema: failure("inconsistent.schema.handling.mode"),
+            skipped: Skipped::new(config, &parsed),
+            skip_unchanged: parsed.boolean("skip.messages.without.change")?,
+            tombstones: parsed.boolean("tombstones.on.delete")?,
+            snapshot_mode: match lower("snapshot.mode").as_str() {
+                "initial_only" => SnapshotMode::InitialOnly,
+                "always" => SnapshotMode::Always,
+                "no_data" | "schema_only" => SnapshotMode::NoData,
+                "when_needed" => SnapshotMode::WhenNeeded,
+                _ => SnapshotMode::Initial,
+            },
+            locking: match lower("snapshot.locking.mode").as_str() {
+                "extended" => Locking::Extended,
+                "none" => Locking::None,
+                _ => Locking::Minimal,
+            },
+            lock_timeout: parsed.millis("snapshot.lock.timeout.ms")?,
+            snapshot_delay: parsed.millis("snapshot.delay.ms")?,
+            streaming_delay: parsed.millis("streaming.delay.ms")?,
+            sources_included: list("gtid.source.includes")?,
+            sources_excluded: list("gtid.source.excludes")?,
+            filter_by_source: parsed.boolean("gtid.source.filter.dml.events")?,
+            ignore_gtids: parsed.boolean("gtid.ignore.on.recovery")?,
+            include_query: parsed.boolean("include.query")?,
+            schema_changes: parsed.boolean("include.schema.changes")?,
+            comments: parsed.boolean("include.schema.comments")?,
+            ddl_filter: DdlFilter::new(config)?,
+            kept: Kept {
+                only_captured_tables: parsed
+                    .boolean("schema.history.internal.store.only.captured.tables.ddl")?,
+                only_captured_databases: parsed
+                    .boolean("schema.history.internal.store.only.captured.databases.ddl")?,
+            },
+            prefer_ddl: parsed.boolean("schema.history.internal.prefer.ddl")?,
+            transactions: parsed.boolean("provide.transaction.metadata")?,
+            extended_headers: parsed.boolean("extended.headers.enabled")?,
+            heartbeat: parsed.millis("heartbeat.interval.ms")?,
+            heartbeat_query: parsed
+                .text("heartbeat.action.query")
+                .filter(|q| !q.is_empty())
+                .map(str::to_owned),
+            batch_records: parsed.count("max.batch.size")?.clamp(1, 65_536),
+            batch_bytes: match parsed.count("max.queue.size.in.bytes")? {
+                0 => 1 << 20,
+                // Two batches wait and one is being built.
+                limit => (limit / 3).clamp(16 * 1024, 16 << 20),
+            },
+            guardrail: Guardrail::new(&parsed)?,
+        })
+    }
+
+    /// Whether a table is captured.
+    pub(crate) fn captures(&self, database: &str, table: &str) -> bool {
+        self.filters.table(database, table, is_builtin(database))
+    }
+
+    /// The grammar of statements.
+    pub(crate) fn dialect(&self) -> Dialect {
+        let mut dialect = match self.flavor {
+            Flavor::MySql => Dialect::mysql(),
+            Flavor::MariaDb => Dialect::mariadb(),
+        };
+        dialect.comments = self.comments;
+        dialect
+    }
+
+    /// `mysql` or `mariadb`.
+    pub(crate) fn connector(&self) -> &'static str {
+        match self.flavor {
+            Flavor::MySql => "mysql",
+            Flavor::MariaDb => "mariadb",
+        }
+    }
+}
+
+/// Whether the server brought a database along.
+pub(crate) fn is_builtin(database: &str) -> bool {
+    ["mysql", "performance_schema", "sys", "information_schema"]
+        .iter()
+        .any(|builtin| database.eq_ignore_ascii_case(builtin))
+}
+
+fn filters(config: &Config, ignore_builtin: bool) -> Result<Filters> {
+    let mut config = config.clone();
+    // What another database calls schemas.
+    for kind in ["include", "exclude"] {
+        config.remove(&format!("schema.{kind}.list"));
+        if let Some(list) = config.get(&format!("database.{kind}.list")).map(str::to_owned) {
+            config.set(format!("schema.{kind}.list"), list);
+        }
+    }
+    Filters::new(&config, ignore_builtin)
+}
+
+fn settings(parsed: &Parsed, flavor: Flavor) -> Result<Settings> {
+    let mut settings = Settings::new(
+        parsed.required("database.hostname")?,
+        parsed.required("database.user")?,
+    );
+    settings.port = u16::try_from(parsed.integer("database.port")?)
+        .map_err(|_| Error::config("The 'database.port' value is invalid: a port is at most 65535"))?;
+    settings.password = parsed.secret("database.password").cloned();
+    settings.connect_timeout = parsed.millis("connect.timeout.ms")?;
+    settings.ssl_mode = match parsed.text("database.ssl.mode").filter(|mode| !mode.is_empty()) {
+        Some(mode) => mode
+            .parse::<SslMode>()
+            .map_err(|error| Error::config(format!("The 'database.ssl.mode' value is invalid: {error}")))?,
+        None if flavor == Flavor::MariaDb => SslMode::Disabled,
+        None => SslMode::Preferred,
+    };
+    let file = |name: &str| {
+        let path = parsed.text(name).filter(|path| !path.is_empty())?;
+        Some(PathBuf::from(path.strip_prefix("file:").unwrap_or(path)))
+    };
+    settings.ssl_ca = file("database.ssl.truststore");
+    settings.ssl_cert = file("database.ssl.keystore");
+    settings.ssl_key = file("database.ssl.keystore");
+    Ok(settings)
+}
+
+/// `converters`: the one that is built in, and the columns it is for.
+fn converters(config: &Config) -> Result<Option<PatternList>> {
+    let mut found = None;
+    for name in config.list("converters") {
+        let class = config.get(&format!("{name}.type")).unwrap_or_default().trim();
+        let simple = class.rsplit('.').next().unwrap_or_default();
+        if simple != "TinyIntOneToBooleanConverter" {
+            return Err(Error::config(format!(
+                "The 'converters' value is invalid: '{class}' of {name}.type is not supported; built in is \
+                 TinyIntOneToBooleanConverter"
+            )));
+        }
+        let selector = format!("{name}.selector");
+        found = Some(PatternList::new(
+            &selector,
+            config.get(&selector).unwrap_or_default(),
+        )?);
+    }
+    Ok(found)
+}
+
+/// Splits at single semicolons; two stand for one.
+fn statements(text: &str) -> Vec<String> {
+    text.replace(";;", "\u{1}")
+        .split(';')
+        .map(|statement| statement.replace('\u{1}', ";").trim().to_owned())
+        .filter(|statement| !statement.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) fn test_options(extra: &[(&str, &str)]) -> Options {
+    let mut config: Config = [
+        ("topic.prefix", "g"),
+        ("database.hostname", "h"),
+        ("database.user", "u"),
+        ("database.server.id", "9001"),
+    ]
+    .into_iter()
+    .collect();
+    for (name, value) in extra {
+        config.set(*name, *value);
+    }
+    Options::new(&config, Flavor::MySql).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn databases_are_what_others_call_schemas() {
+        let options = test_options(&[("database.include.list", "fx"), ("table.exclude.list", "fx.no")]);
+        assert!(
+            options.captures("fx", "t") && !options.captures("fx", "no") && !options.captures("fx2", "t")
+        );
+        assert!(!test_options(&[]).captures("mysql", "user"));
+    }
+
+    #[test]
+    fn the_built_in_converter_is_known_and_others_are_refused() {
+        let class = "io.debezium.connector.mysql.converters.TinyIntOneToBooleanConverter";
+        let options = test_options(&[("converters", "t"), ("t.type", class)]);
+        assert!(options.types.tiny_int_one.is_some_and(|only| only.is_empty()));
+        let config: Config = [("converters", "x"), ("x.type", "com.acme.X")]
+            .into_iter()
+            .collect();
+        assert!(findings(&config).iter().any(|(name, _)| name == "converters"));
+    }
+}

@@ -1,0 +1,415 @@
+//! A task's run from beginning to end: look at the server, take a snapshot if one is due, recover the schemas, stream.
+//!
+//! It runs beside the worker's calls, in a task of its own. What it finds goes out as batches; what ends it goes out as
+//! the last item.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tapline_api::source::OffsetReader;
+use tapline_api::topic_log::TopicLogs;
+use tapline_api::{Error, Result};
+use tapline_cdc::clock::Instant as Clock;
+use tapline_cdc::headers::{ContextHeaders, uuid_v7};
+use tapline_cdc::heartbeat::Heartbeat;
+use tapline_databases::mysql::literal;
+use tokio_util::sync::CancellationToken;
+
+use crate::binlog::Malformed;
+use crate::binlog::gtid::GtidSet;
+use crate::catalog::{Catalog, Server};
+use crate::config::{Options, SnapshotMode};
+use crate::ddl::Flavor;
+use crate::event::Events;
+use crate::history::{KeptTables, Recovery, SchemaChangeRecords, SchemaHistory};
+use crate::output::Output;
+use crate::position::{Gtids, Position, Tracker, source};
+use crate::schema::{TableId, Tables};
+use crate::snapshot::Snapshot;
+use crate::stream::{Parts, Stream};
+use crate::wire::Connection;
+
+/// The kernel's buffer for the stream's connection: what gathers between two reads must fit.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// What a run starts from.
+pub(crate) struct Driver {
+    pub(crate) options: Options,
+    pub(crate) task: u32,
+    /// The stored offset.
+    pub(crate) position: Option<Position>,
+    pub(crate) offsets: Arc<dyn OffsetReader>,
+    pub(crate) logs: Arc<dyn TopicLogs>,
+    pub(crate) output: Output,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// The schemas to begin with.
+struct Schemas {
+    tables: Tables,
+    unknown: HashMap<TableId, String>,
+    kept: KeptTables,
+}
+
+impl Driver {
+    /// Runs until cancelled, until all is done (`initial_only`), or until an error, which it sends.
+    pub(crate) async fn run(mut self) {
+        let (output, cancel) = (self.output.clone(), self.cancel.clone());
+        let ended = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return,
+            ended = self.drive() => ended,
+        };
+        if let Err(error) = ended
+            && !cancel.is_cancelled()
+        {
+            output.fail(error).await;
+        }
+    }
+
+    async fn drive(&mut self) -> Result<()> {
+        let mut catalog = Catalog::connect(&self.options).await?;
+        let server = catalog.server().await?;
+        let streams = self.options.snapshot_mode != SnapshotMode::InitialOnly;
+        if streams {
+            require_rows(&server)?;
+        }
+        let history =
+            SchemaHistory::open(&*self.logs, &self.options.config, self.options.naming.prefix()).await?;
+        let mut events = Events::new(&self.options, self.headers());
+        let changes = SchemaChangeRecords::new(
+            self.options.flavor,
+            self.options.naming.prefix(),
+            events.source_schema(),
+        );
+        let mut schemas = Schemas {
+            tables: Tables::new(server.ignore_case),
+            unknown: HashMap::new(),
+            kept: KeptTables::new(self.options.naming.prefix()),
+        };
+        let mut stored = self.position.clone().filter(|position| !position.snapshot);
+        if let Some(position) = &stored
+            && streams
+            && let Err(gap) = self.check(&mut catalog, &server, position).await
+        {
+            if self.options.snapshot_mode != SnapshotMode::WhenNeeded {
+                return Err(gap);
+            }
+            tracing::warn!(%gap, "a snapshot is taken again");
+            stored = None;
+        }
+        let position = match (stored, self.options.snapshot_mode) {
+            (Some(position), mode) if mode != SnapshotMode::Always => {
+                if mode == SnapshotMode::InitialOnly {
+                    return Ok(());
+                }
+                self.recover(&history, &server, &position, &mut schemas).await?;
+                position
+            }
+            (_, mode) => {
+                tokio::time::sleep(self.options.snapshot_delay).await;
+                let snapshot = Snapshot::new(
+                    &self.options,
+                    &server,
+                    &mut events,
+                    &mut self.output,
+                    &history,
+                    &changes,
+                    &mut schemas.tables,
+                    &mut schemas.kept,
+                );
+                let position = snapshot.take(mode != SnapshotMode::NoData).await?;
+                if mode == SnapshotMode::InitialOnly {
+                    tracing::info!("snapshot.mode is initial_only: nothing is streamed");
+                    return Ok(());
+                }
+                tokio::time::sleep(self.options.streaming_delay).await;
+                position
+            }
+        };
+        self.stream(
+            catalog,
+            &server,
+            &mut events,
+            &history,
+            &changes,
+            schemas,
+            position,
+        )
+        .await
+    }
+
+    fn headers(&self) -> ContextHeaders {
+        use std::hash::{BuildHasher, Hasher};
+        let random = std::collections::hash_map::RandomState::new()
+            .build_hasher()
+            .finish();
+        let now = Clock::now();
+        let random = u128::from(now.nanos().cast_unsigned()) << 64 | u128::from(random);
+        ContextHeaders::new(
+            self.options.extended_headers,
+            self.options.naming.prefix(),
+            self.task,
+            self.options.connector(),
+            &uuid_v7(now.millis(), random),
+        )
+    }
+
+    /// The tables at the stored position: from the history, or else from what lies beside the offsets.
+    async fn recover(
+        &self,
+        history: &SchemaHistory,
+        server: &Server,
+        position: &Position,
+        schemas: &mut Schemas,
+    ) -> Result<()> {
+        let options = &self.options;
+        let (of, at) = (source(options.naming.prefix()), position.to_offset(Vec::new()));
+        let dialect = options.dialect();
+        let ignored = |statement: &str| options.ddl_filter.ignores(statement);
+        let recovery = Recovery::new(
+            &of,
+            &at.0,
+            &dialect,
+            server.ignore_case,
+            options.prefer_ddl,
+            &ignored,
+        );
+        let begun = std::time::Instant::now();
+        let recovered = history.recover(recovery).await?;
+        let kept = schemas.kept.restore(&*self.offsets, server.ignore_case).await?;
+        tracing::info!(
+            topic = history.topic(),
+            read = recovered.read,
+            applied = recovered.applied,
+            tables = recovered.tables.len(),
+            ms = begun.elapsed().as_millis(),
+            "schemas are recovered"
+        );
+        if !recovered.tables.is_empty() || recovered.applied > 0 {
+            schemas.tables = recovered.tables;
+            schemas.unknown = recovered.unknown;
+            return Ok(());
+        }
+        match kept {
+            Some(tables) => {
+                tracing::warn!(
+                    topic = history.topic(),
+                    "the schema history is empty; the schemas beside the offsets are taken"
+                );
+                schemas.tables = tables;
+                Ok(())
+            }
+            None => Err(Error::fatal(
+                "The db history topic or its content is fully or partially missing. Please check database schema \
+                 history topic configuration and re-execute the snapshot.",
+            )
+            .exception("io.debezium.DebeziumException")),
+        }
+    }
+
+    /// Whether the server's log still goes on from the stored position.
+    async fn check(&self, catalog: &mut Catalog, server: &Server, position: &Position) -> Result<()> {
+        let bad = |error: Malformed| Error::config(format!("the stored offset's 'gtids': {error}"));
+        if let Some(gtids) = position.gtids.as_ref().filter(|_| !self.options.ignore_gtids) {
+            if self.options.flavor == Flavor::MariaDb {
+                return Ok(());
+            }
+            let seen = GtidSet::parse(gtids).map_err(bad)?;
+            let executed = GtidSet::parse(&server.executed).map_err(bad)?;
+            let purged = GtidSet::parse(&server.purged).map_err(bad)?;
+            let missing = self.wanted(&purged).minus(&seen);
+            if !missing.is_empty() {
+                return Err(Error::fatal(format!(
+                    "the server has purged transactions that were not read yet: {missing}"
+                ))
+                .exception("io.debezium.DebeziumException")
+                .hint("snapshot.mode=when_needed takes a snapshot again"));
+            }
+            let ahead = self.wanted(&seen).minus(&executed);
+            if !ahead.is_empty() {
+                return Err(Error::fatal(format!(
+                    "the server does not have transactions that were read: {ahead}; it was restored, or lags behind \
+                     the one that was read before"
+                ))
+                .exception("io.debezium.DebeziumException"));
+            }
+            return Ok(());
+        }
+        let logs = catalog.logs().await?;
+        match logs.iter().find(|(file, _)| *file == position.file) {
+            Some((_, size)) if position.pos <= *size => Ok(()),
+            Some((file, size)) => Err(Error::fatal(format!(
+                "the stored position {} of {file} is behind its end, {size}",
+                position.pos
+            ))
+            .exception("io.debezium.DebeziumException")),
+            None => Err(Error::fatal(format!(
+                "the server has purged {}, of which everything from position {} on was not read; its oldest log is {}",
+                position.file,
+                position.pos,
+                logs.first().map_or("none", |(file, _)| file)
+            ))
+            .exception("io.debezium.DebeziumException")
+            .hint("snapshot.mode=when_needed takes a snapshot again")),
+        }
+    }
+
+    /// The part of a set that `gtid.source.includes` and `.excludes` leave.
+    fn wanted(&self, set: &GtidSet) -> GtidSet {
+        let (included, excluded) = (&self.options.sources_included, &self.options.sources_excluded);
+        set.retain(|uuid| {
+            (included.is_empty() || included.matches(uuid))
+                && (excluded.is_empty() || !excluded.matches(uuid))
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of a task")]
+    async fn stream(
+        &mut self,
+        mut catalog: Catalog,
+        server: &Server,
+        events: &mut Events,
+        history: &SchemaHistory,
+        changes: &SchemaChangeRecords,
+        schemas: Schemas,
+        position: Position,
+    ) -> Result<()> {
+        let options = &self.options;
+        let flavor = options.flavor;
+        let bad = |error: Malformed| Error::config(format!("the stored offset's 'gtids': {error}"));
+        let text = position.gtids.clone().filter(|_| !options.ignore_gtids);
+        let gtids = Gtids::parse(flavor, text.as_deref().unwrap_or_default()).map_err(bad)?;
+        let connection = self.dump(server, &position, &gtids, text.is_some()).await?;
+        let heartbeat = Heartbeat::new(options.heartbeat, &options.naming, std::time::Instant::now());
+        tracing::info!(
+            file = position.file,
+            pos = position.pos,
+            gtids = text,
+            skip = position.event,
+            "streaming"
+        );
+        let mut stream = Stream::new(Parts {
+            options,
+            catalog: &mut catalog,
+            events,
+            output: &mut self.output,
+            history,
+            changes,
+            tables: schemas.tables,
+            unknown: schemas.unknown,
+            kept: schemas.kept,
+            tracker: Tracker::new(position, gtids),
+            heartbeat,
+            checksums: server.checksum.eq_ignore_ascii_case("CRC32"),
+            // Three heartbeats that did not come.
+            silence: match options.keep_alive {
+                Some(interval) => (interval * 3).max(Duration::from_secs(30)),
+                None => Duration::from_secs(86_400),
+            },
+        });
+        stream.run(connection, &self.cancel).await
+    }
+
+    /// Opens the stream's connection and asks for the log.
+    async fn dump(
+        &self,
+        server: &Server,
+        position: &Position,
+        gtids: &Gtids,
+        by_gtid: bool,
+    ) -> Result<Connection> {
+        let options = &self.options;
+        let mut settings = options.settings.clone();
+        settings.receive_buffer = Some(RECEIVE_BUFFER);
+        let mut connection = Connection::open(&settings, options.query_timeout).await?;
+        let checksum = match server.checksum.eq_ignore_ascii_case("CRC32") {
+            true => "CRC32",
+            false => "NONE",
+        };
+        // Both servers send with checksums only to those who know of them, under a name for each.
+        let mut session = vec![
+            format!("SET @master_binlog_checksum='{checksum}', @source_binlog_checksum='{checksum}'"),
+            format!(
+                "SET @slave_uuid={0}, @replica_uuid={0}",
+                literal(&replica_uuid(options.server_id))
+            ),
+        ];
+        let watched = options.keep_alive.unwrap_or(Duration::from_secs(60));
+        let nanos = watched.as_nanos().clamp(1_000_000, 4_294_967_000_000_000);
+        session.push(format!(
+            "SET @master_heartbeat_period={nanos}, @source_heartbeat_period={nanos}"
+        ));
+        if options.flavor == Flavor::MariaDb {
+            session.push("SET @mariadb_slave_capability=4".to_owned());
+            if by_gtid && let Gtids::MariaDb(at) = gtids {
+                session.push(format!("SET @slave_connect_state={}", literal(&at.to_string())));
+                session.push("SET @slave_gtid_strict_mode=0, @slave_gtid_ignore_duplicates=0".to_owned());
+            }
+        }
+        for statement in &session {
+            connection.execute(statement).await?;
+        }
+        connection.register(options.server_id).await?;
+        match (gtids, by_gtid) {
+            (Gtids::MySql(set), true) => {
+                let executed = GtidSet::parse(&server.executed).unwrap_or_default();
+                let purged = GtidSet::parse(&server.purged).unwrap_or_default();
+                // What other sources executed, and the connector is not to see, counts as seen.
+                let unwanted = executed.minus(&self.wanted(&executed));
+                let set = set.plus(&unwanted).plus(&purged.minus(&self.wanted(&purged)));
+                connection
+                    .dump_gtid(options.server_id, "", 4, Some(&set.encode()))
+                    .await?;
+            }
+            (Gtids::MariaDb(_), true) => {
+                let flags = options.include_query;
+                connection.dump(options.server_id, "", 4, flags).await?;
+            }
+            _ => {
+                let pos = position.pos.max(4);
+                if pos > u64::from(u32::MAX) && options.flavor == Flavor::MySql {
+                    connection
+                        .dump_gtid(options.server_id, &position.file, pos, None)
+                        .await?;
+                } else {
+                    let annotate = options.flavor == Flavor::MariaDb && options.include_query;
+                    connection
+                        .dump(options.server_id, &position.file, pos, annotate)
+                        .await?;
+                }
+            }
+        }
+        // The stream watches for silence itself, over reads that are interrupted.
+        connection.set_patience(Duration::from_secs(86_400));
+        Ok(connection)
+    }
+}
+
+/// A replica's UUID, which a MySQL server wants to tell replicas apart; the same for the same id.
+fn replica_uuid(server_id: u32) -> String {
+    format!("7a9d1e00-0000-4000-8000-0000{server_id:08x}")
+}
+
+/// Whether the log holds rows.
+pub(crate) fn require_rows(server: &Server) -> Result<()> {
+    if !server.logs {
+        return Err(Error::config("the server writes no binary log").hint("start it with log_bin"));
+    }
+    // MySQL 9.x may not have the variable any more: it is ROW then.
+    if !server.format.is_empty() && !server.format.eq_ignore_ascii_case("ROW") {
+        return Err(Error::config(format!(
+            "The MySQL server is not configured to use a ROW binlog_format, which is required for this connector to work \
+             properly. Change the MySQL configuration to use a binlog_format=ROW and restart the connector. (it is {})",
+            server.format
+        )));
+    }
+    if !server.image.is_empty() && !server.image.eq_ignore_ascii_case("FULL") {
+        tracing::warn!(
+            "binlog_row_image is {}: events have what the log has, and a placeholder or null for the rest",
+            server.image
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,884 @@
+//! Streaming: one task owns the dump's connection, and makes records of what comes.
+//!
+//! - A full channel stops the reading; the server waits.
+//! - A transaction's commit moves the position, whether it held anything of ours or not: an idle or filtered database
+//!   advances the stored offset.
+//! - A table's schema is what the statements up to here made of it. Where it can't be known, the table's changes are not
+//!   guessed at.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tapline_api::{Error, Result, Value};
+use tapline_cdc::clock::Instant as Clock;
+use tapline_cdc::envelope::SnapshotMarker;
+use tapline_cdc::heartbeat::Heartbeat;
+use tapline_cdc::intern::constant;
+use tapline_cdc::options::OnFailure;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::binlog::Malformed;
+use crate::binlog::event::{self, HEADER, Header, Session, code};
+use crate::binlog::gtid::{Gtid, MariaGtid};
+use crate::binlog::image::{self, Change as RowChange, Rows};
+use crate::binlog::payload::{self, Payload};
+use crate::binlog::reader::Reader;
+use crate::binlog::table_map::{self, TableMap};
+use crate::catalog::Catalog;
+use crate::config::Options;
+use crate::ddl::{self, Change, ChangeKind, Dialect};
+use crate::event::{Events, Origin};
+use crate::history::{HistoryRecord, KeptTables, SchemaChangeRecords, SchemaChangeSource, SchemaHistory};
+use crate::output::Output;
+use crate::position::{AnyGtid, Tracker, source};
+use crate::schema::{TableId, Tables};
+use crate::table::{Before, Layout, Plan};
+use crate::value::charset::Charset;
+use crate::wire::{Block, Connection, server_error};
+
+/// How often a position without a record goes out.
+const IDLE_MARK: Duration = Duration::from_secs(1);
+/// A read of so much means that more is coming.
+const BACKLOG: usize = 16 * 1024;
+/// How long to let it gather then.
+const GATHER: Duration = Duration::from_millis(2);
+
+/// A running stream.
+pub(crate) struct Stream<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) catalog: &'a mut Catalog,
+    pub(crate) events: &'a mut Events,
+    pub(crate) output: &'a mut Output,
+    pub(crate) history: &'a SchemaHistory,
+    pub(crate) changes: &'a SchemaChangeRecords,
+    pub(crate) tables: Tables,
+    /// Tables whose schema is not known, with why.
+    pub(crate) unknown: HashMap<TableId, String>,
+    pub(crate) kept: KeptTables,
+    pub(crate) tracker: Tracker,
+    pub(crate) heartbeat: Option<Heartbeat>,
+    pub(crate) checksums: bool,
+    /// How long the server may be silent.
+    silence: Duration,
+    dialect: Dialect,
+    maps: HashMap<u64, Mapped>,
+    plans: HashMap<TableId, Arc<Plan>>,
+    origin: Origin,
+    /// The commit's time, where the server tells it finer than in seconds.
+    committed_at: Option<Clock>,
+    /// Changes of this transaction are another source's.
+    foreign: bool,
+    payload: Option<Payload>,
+    documents: Vec<Option<Range<usize>>>,
+}
+
+/// A TABLE_MAP, and what is done with rows of it.
+struct Mapped {
+    body: Bytes,
+    /// `None` of a table that is not captured, or whose changes are skipped.
+    plan: Option<(Arc<Plan>, Layout)>,
+}
+
+/// What a stream is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) catalog: &'a mut Catalog,
+    pub(crate) events: &'a mut Events,
+    pub(crate) output: &'a mut Output,
+    pub(crate) history: &'a SchemaHistory,
+    pub(crate) changes: &'a SchemaChangeRecords,
+    pub(crate) tables: Tables,
+    pub(crate) unknown: HashMap<TableId, String>,
+    pub(crate) kept: KeptTables,
+    pub(crate) tracker: Tracker,
+    pub(crate) heartbeat: Option<Heartbeat>,
+    pub(crate) checksums: bool,
+    pub(crate) silence: Duration,
+}
+
+impl<'a> Stream<'a> {
+    pub(crate) fn new(parts: Parts<'a>) -> Self {
+        let file = constant(&parts.tracker.file);
+        Self {
+            dialect: parts.options.dialect(),
+            options: parts.options,
+            catalog: parts.catalog,
+            events: parts.events,
+            output: parts.output,
+            history: parts.history,
+            changes: parts.changes,
+            tables: parts.tables,
+            unknown: parts.unknown,
+            kept: parts.kept,
+            tracker: parts.tracker,
+            heartbeat: parts.heartbeat,
+            checksums: parts.checksums,
+            silence: parts.silence,
+            maps: HashMap::new(),
+            plans: HashMap::new(),
+            origin: Origin {
+                at: Clock::from_micros(0),
+                server_id: 0,
+                gtid: Value::Null,
+                file,
+                pos: 0,
+                row: 0,
+                thread: Value::Null,
+                query: Value::Null,
+            },
+            committed_at: None,
+            foreign: false,
+            payload: None,
+            documents: Vec::new(),
+        }
+    }
+
+    /// Streams until cancelled. `connection` has been given the dump command.
+    pub(crate) async fn run(&mut self, mut connection: Connection, cancel: &CancellationToken) -> Result<()> {
+        let sender = self.output.sender();
+        let mut block = Block::default();
+        let mut idle_due = Instant::now() + IDLE_MARK;
+        let mut ready_at = Instant::now();
+        let mut heard = Instant::now();
+        loop {
+            while !self.is_full() {
+                if self.next_of_payload().await? {
+                    continue;
+                }
+                let Some(packet) = block.next_packet() else {
+                    match connection.take_block() {
+                        Some(next) => block = next,
+                        None => break,
+                    }
+                    continue;
+                };
+                let event = event_of(&block, packet)?;
+                self.on_event(event, false).await?;
+            }
+            let now = Instant::now();
+            self.beat(now).await;
+            let has_records = !self.events.records.is_empty();
+            let has_output = has_records || self.tracker.moved && now >= idle_due;
+            let reading = block.is_empty() && self.payload.is_none();
+            if !reading {
+                // While we don't listen, silence says nothing.
+                heard = now;
+            } else if now.duration_since(heard) > self.silence {
+                return Err(Error::retriable(format!(
+                    "the server has not been heard for {} s, not even by the heartbeats that it was asked for",
+                    self.silence.as_secs()
+                )));
+            }
+            let mut wake = (heard + self.silence).min(now + Duration::from_secs(3600));
+            if self.tracker.moved && !has_output {
+                wake = wake.min(idle_due);
+            }
+            if let Some(heartbeat) = &self.heartbeat {
+                wake = wake.min(Instant::from_std(heartbeat.due()));
+            }
+            let wake = wake.max(now + Duration::from_millis(1));
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Ok(()),
+                permit = sender.reserve(), if has_output => {
+                    let Ok(permit) = permit else { return Ok(()) };
+                    let transaction = self.events.transactions.as_ref();
+                    let transaction = transaction.map(|t| t.offset_entries()).unwrap_or_default();
+                    let offset = self.tracker.position().to_offset(transaction);
+                    let (records, bytes) = self.events.take();
+                    let marks = self.kept.marks(records.len(), &offset, &self.tables);
+                    permit.send(Ok(self.output.batch(records, bytes, marks, Some(offset))));
+                    self.tracker.moved = false;
+                    idle_due = Instant::now() + IDLE_MARK;
+                }
+                () = sleep_until(wake) => {}
+                read = gather(&mut connection, ready_at), if reading => {
+                    heard = Instant::now();
+                    ready_at = if read? >= BACKLOG { heard + GATHER } else { heard };
+                }
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.events.bytes >= self.options.batch_bytes
+            || self.events.records.len() >= self.options.batch_records
+    }
+
+    async fn beat(&mut self, now: Instant) {
+        let Some(heartbeat) = &mut self.heartbeat else {
+            return;
+        };
+        let Some(record) = heartbeat.beat(now.into_std(), Clock::now()) else {
+            return;
+        };
+        self.events.records.push(record);
+        if let Some(query) = &self.options.heartbeat_query
+            && let Err(error) = self.catalog.connection.execute(query).await
+        {
+            tracing::warn!(%error, "heartbeat.action.query failed");
+        }
+    }
+
+    /// The next event of a compressed transaction; false when there is none.
+    async fn next_of_payload(&mut self) -> Result<bool> {
+        let Some(payload) = &mut self.payload else {
+            return Ok(false);
+        };
+        match payload.next_event() {
+            Ok(Some(event)) => {
+                self.on_event(event, true).await?;
+                Ok(true)
+            }
+            Ok(None) => {
+                self.payload = None;
+                Ok(false)
+            }
+            Err(error) => Err(self.malformed(&error)),
+        }
+    }
+
+    /// An error with the place.
+    fn malformed(&self, error: &Malformed) -> Error {
+        self.at_place(Error::fatal(error.to_string()))
+    }
+
+    fn at_place(&self, error: Error) -> Error {
+        let kind = error.kind();
+        Error::fatal(format!(
+            "the event of {} before position {}: {}",
+            self.tracker.file,
+            self.tracker.next,
+            error.message()
+        ))
+        .exception("io.debezium.DebeziumException")
+        .with_kind(kind)
+    }
+
+    async fn on_event(&mut self, bytes: Bytes, in_payload: bool) -> Result<()> {
+        let header = Header::read(&bytes).map_err(|e| self.malformed(&e))?;
+        let checksums = self.checksums && !in_payload;
+        let range = event::body(&bytes, &header, checksums).map_err(|e| self.malformed(&e))?;
+        let body = bytes.slice(range);
+        if matches!(header.code, code::HEARTBEAT | code::HEARTBEAT_V2) {
+            return Ok(());
+        }
+        if header.code == code::ROTATE {
+            let (pos, file) = event::rotate(&body).map_err(|e| self.malformed(&e))?;
+            self.origin.file = constant(&file);
+            self.tracker.rotate(file, pos);
+            return Ok(());
+        }
+        if header.code == code::FORMAT_DESCRIPTION {
+            self.checksums = event::has_checksums(&body);
+            self.maps.clear();
+        }
+        if header.is_artificial() && !in_payload {
+            return Ok(());
+        }
+        let seconds = i64::from(header.timestamp);
+        let next = if in_payload { 0 } else { header.next };
+        self.tracker
+            .event(next, header.length, header.server_id, Some(seconds));
+        if self.committed_at.is_none() {
+            self.origin.at = Clock::from_micros(seconds * 1_000_000);
+        }
+        self.origin.server_id = header.server_id.into();
+        self.origin.pos = i64::try_from(self.tracker.pos).unwrap_or(i64::MAX);
+        self.on_body(&header, body).await?;
+        // A payload is one event of the file; what is in it is counted in its place.
+        if header.code != code::TRANSACTION_PAYLOAD {
+            self.tracker.complete();
+        }
+        Ok(())
+    }
+
+    async fn on_body(&mut self, header: &Header, body: Bytes) -> Result<()> {
+        match header.code {
+            code::WRITE_ROWS
+            | code::UPDATE_ROWS
+            | code::DELETE_ROWS
+            | code::WRITE_ROWS_V1
+            | code::UPDATE_ROWS_V1
+            | code::DELETE_ROWS_V1
+            | code::PARTIAL_UPDATE_ROWS
+            | code::WRITE_ROWS_COMPRESSED_V1..=code::DELETE_ROWS_COMPRESSED => {
+                self.on_rows(header.code, body)
+            }
+            code::TABLE_MAP => self.on_table_map(body).await,
+            code::GTID => {
+                let gtid = Gtid::read(&body).map_err(|e| self.malformed(&e))?;
+                self.committed_at = commit_time(&body);
+                self.on_gtid(gtid);
+                Ok(())
+            }
+            code::GTID_TAGGED => {
+                let gtid = Gtid::read_tagged(&body).map_err(|e| self.malformed(&e))?;
+                self.committed_at = None;
+                self.on_gtid(gtid);
+                Ok(())
+            }
+            // ANONYMOUS_GTID
+            34 => {
+                self.committed_at = commit_time(&body);
+                if let Some(at) = self.committed_at {
+                    self.origin.at = at;
+                }
+                self.tracker.no_gtid();
+                self.origin.gtid = Value::Null;
+                self.foreign = false;
+                Ok(())
+            }
+            code::MARIADB_GTID => {
+                let (gtid, alone) =
+                    MariaGtid::read(&body, header.server_id).map_err(|e| self.malformed(&e))?;
+                let text = Value::from(gtid.to_string());
+                self.tracker.begin_gtid(AnyGtid::MariaDb(gtid), text.clone());
+                self.origin.gtid = text;
+                self.tracker.begin();
+                if !alone {
+                    self.begin_transaction();
+                }
+                Ok(())
+            }
+            code::QUERY => self.on_query(body).await,
+            code::QUERY_COMPRESSED => {
+                let query = event::query(&body).map_err(|e| self.malformed(&e))?;
+                let head = body.len() - query.sql.len();
+                let sql = payload::mariadb(query.sql).map_err(|e| self.malformed(&e))?;
+                let mut whole = body.get(..head).unwrap_or_default().to_vec();
+                whole.extend(sql);
+                self.on_query(whole.into()).await
+            }
+            code::XID | code::XA_PREPARE => {
+                self.end_transaction();
+                Ok(())
+            }
+            code::ROWS_QUERY => {
+                let text = body.get(1..).unwrap_or_default();
+                self.on_rows_query(text);
+                Ok(())
+            }
+            code::ANNOTATE_ROWS => {
+                self.on_rows_query(&body);
+                Ok(())
+            }
+            code::TRANSACTION_PAYLOAD => {
+                self.payload = Some(Payload::new(&body).map_err(|e| self.malformed(&e))?);
+                self.tracker.stay();
+                Ok(())
+            }
+            code::INCIDENT => Err(self.at_place(Error::fatal(
+                "the server lost events of its own log here (an INCIDENT event)",
+            ))),
+            code::START_ENCRYPTION | code::STOP => Ok(()),
+            _ => Ok(()),
+        }
+    }
+
+    fn on_gtid(&mut self, gtid: Gtid) {
+        if let Some(at) = self.committed_at {
+            self.origin.at = at;
+            self.tracker.set_seconds(at.millis() / 1000);
+        }
+        let uuid = gtid.origin.to_string();
+        let uuid = uuid.split(':').next().unwrap_or_default();
+        let (included, excluded) = (&self.options.sources_included, &self.options.sources_excluded);
+        self.foreign = self.options.filter_by_source
+            && (!included.is_empty() && !included.matches(uuid)
+                || !excluded.is_empty() && excluded.matches(uuid));
+        let text = Value::from(gtid.to_string());
+        self.origin.gtid = text.clone();
+        self.tracker.begin_gtid(AnyGtid::MySql(gtid), text);
+    }
+
+    fn on_rows_query(&mut self, text: &[u8]) {
+        if self.options.include_query {
+            self.origin.query = Value::from(String::from_utf8_lossy(text).into_owned());
+        }
+    }
+
+    fn begin_transaction(&mut self) {
+        let Some(transactions) = &mut self.events.transactions else {
+            return;
+        };
+        let id = match &self.origin.gtid {
+            Value::String(gtid) => gtid.to_string(),
+            _ => format!("file={},pos={}", self.tracker.file, self.tracker.pos),
+        };
+        transactions.begin(id.clone());
+        if !self.tracker.is_skipping() {
+            let record = transactions.begun(id, self.origin.at.millis());
+            self.events.push(record);
+        }
+    }
+
+    fn end_transaction(&mut self) {
+        let skipping = self.tracker.is_skipping();
+        if self.tracker.in_transaction()
+            && let Some(transactions) = &mut self.events.transactions
+            && let Some(id) = transactions.id().map(str::to_owned)
+        {
+            if !skipping {
+                let record = transactions.ended(id, self.origin.at.millis());
+                self.events.push(record);
+            }
+            if let Some(transactions) = &mut self.events.transactions {
+                transactions.forget();
+            }
+        }
+        self.tracker.commit();
+        self.origin.thread = Value::Null;
+        self.origin.query = Value::Null;
+        self.committed_at = None;
+        self.foreign = false;
+    }
+
+    async fn on_table_map(&mut self, body: Bytes) -> Result<()> {
+        let id = table_map::table_id(&body).map_err(|e| self.malformed(&e))?;
+        if self.maps.get(&id).is_some_and(|known| known.body == body) {
+            return Ok(());
+        }
+        let map = TableMap::read(&body).map_err(|e| self.malformed(&e))?;
+        let plan = match self.options.captures(&map.database, &map.table) {
+            true => self.plan_of(&map).await?,
+            false => None,
+        };
+        // Numbers of tables rise with every change; those that were left behind are not used again.
+        if self.maps.len() > 4096 {
+            self.maps.clear();
+        }
+        // What is kept must not keep a whole read alive.
+        let body = Bytes::copy_from_slice(&body);
+        self.maps.insert(id, Mapped { body, plan });
+        Ok(())
+    }
+
+    /// The plan for a TABLE_MAP. Where no schema is known, or it does not fit, it is taken from the server if that fits.
+    async fn plan_of(&mut self, map: &TableMap) -> Result<Option<(Arc<Plan>, Layout)>> {
+        let id = TableId::new(map.database.as_str(), map.table.as_str());
+        let why = match self.tables.get(&id).cloned() {
+            Some(table) => {
+                let plan = match self
+                    .plans
+                    .get(&id)
+                    .filter(|plan| Arc::ptr_eq(&plan.table, &table))
+                {
+                    Some(plan) => plan.clone(),
+                    None => Arc::new(Plan::new(table, self.options, self.events.source_schema())?),
+                };
+                match plan.layout(map) {
+                    Ok(layout) => {
+                        self.plans.insert(id, plan.clone());
+                        return Ok(Some((plan, layout)));
+                    }
+                    Err(why) => why.to_string(),
+                }
+            }
+            None => self
+                .unknown
+                .get(&id)
+                .cloned()
+                .unwrap_or_else(|| "the schema history does not have it".to_owned()),
+        };
+        if let Some(found) = self.servers_plan(&id, map).await? {
+            tracing::warn!(table = %id, why, "schema is taken from the server, where it fits the log");
+            return Ok(Some(found));
+        }
+        let text = format!("the schema of {id} is not known: {why}");
+        match self.options.on_unknown_schema {
+            OnFailure::Fail => Err(self.at_place(Error::fatal(text)).hint(
+                "take a snapshot again, or leave its changes out by inconsistent.schema.handling.mode=warn",
+            )),
+            OnFailure::Warn => {
+                tracing::warn!("{text}; its changes are skipped");
+                Ok(None)
+            }
+            OnFailure::Skip => Ok(None),
+        }
+    }
+
+    /// The server's present schema, if the log names its columns and all of them agree.
+    async fn servers_plan(&mut self, id: &TableId, map: &TableMap) -> Result<Option<(Arc<Plan>, Layout)>> {
+        if map.names.is_empty() {
+            return Ok(None);
+        }
+        let Some(statement) = self.catalog.create_table(id).await? else {
+            return Ok(None);
+        };
+        let mut tables = self.tables.clone();
+        if ddl::apply(&mut tables, &self.options.dialect(), &id.database, &statement).is_err() {
+            return Ok(None);
+        }
+        let Some(table) = tables.get(id).cloned() else {
+            return Ok(None);
+        };
+        let plan = Arc::new(Plan::new(
+            table.clone(),
+            self.options,
+            self.events.source_schema(),
+        )?);
+        let Ok(layout) = plan.layout(map) else {
+            return Ok(None);
+        };
+        let change = Change {
+            kind: ChangeKind::Alter,
+            database: id.database.clone(),
+            table: Some(id.clone()),
+            previous: None,
+            after: Some(table.clone()),
+            statement,
+        };
+        self.tables = tables;
+        self.unknown.remove(id);
+        self.keep(&change).await?;
+        self.plans.insert(id.clone(), plan.clone());
+        Ok(Some((plan, layout)))
+    }
+
+    fn on_rows(&mut self, kind: u8, body: Bytes) -> Result<()> {
+        let skipped = if self.tracker.is_skipping() {
+            return Ok(());
+        } else {
+            self.tracker.take_skipped_rows()
+        };
+        let id = image::table_id(&body).map_err(|e| self.malformed(&e))?;
+        let Some(mapped) = self.maps.get(&id) else {
+            // Number 0xffffff stands for no table at all: an empty event that ends a statement.
+            if id == 0x00ff_ffff {
+                return Ok(());
+            }
+            return Err(self.malformed(&Malformed::bad(format!(
+                "rows are of table {id}, which no TABLE_MAP names"
+            ))));
+        };
+        let Some((plan, layout)) = mapped.plan.clone().filter(|_| !self.foreign) else {
+            return Ok(());
+        };
+        let rows = Rows::read(kind, &body).map_err(|e| self.malformed(&e))?;
+        let Some(rows) = rows else { return Ok(()) };
+        if rows.columns != plan.table.columns.len() {
+            return Err(self.malformed(&Malformed::bad(
+                "rows have not as many columns as their TABLE_MAP",
+            )));
+        }
+        let (event, start) = if rows.compressed {
+            let whole = payload::mariadb(body.get(rows.start..).unwrap_or_default());
+            (Bytes::from(whole.map_err(|e| self.malformed(&e))?), 0)
+        } else {
+            (body.clone(), rows.start)
+        };
+        let count = self.emit_rows(&plan, &layout, &rows, &event, start, skipped)?;
+        self.tracker.rows(count);
+        Ok(())
+    }
+
+    /// Emits the rows from number `skipped` on; how many there are.
+    fn emit_rows(
+        &mut self,
+        plan: &Plan,
+        layout: &Layout,
+        rows: &Rows<'_>,
+        event: &Bytes,
+        start: usize,
+        skipped: u64,
+    ) -> Result<u64> {
+        let mut r = Reader::from(event, start, "a rows event");
+        let mut number = 0u64;
+        while !r.is_empty() {
+            let nothing = Before::default();
+            self.documents.iter_mut().for_each(|place| *place = None);
+            let first = plan
+                .image(
+                    layout,
+                    event,
+                    &mut r,
+                    rows.present,
+                    &nothing,
+                    &mut self.documents,
+                    &mut self.events.arena,
+                )
+                .map_err(|e| self.at_place(e))?;
+            let second = if rows.change == RowChange::Update {
+                let before = Before {
+                    row: Some(&first),
+                    present: rows.present,
+                    partial: rows.partial,
+                };
+                let image = plan.image(
+                    layout,
+                    event,
+                    &mut r,
+                    rows.present_after,
+                    &before,
+                    &mut self.documents,
+                    &mut self.events.arena,
+                );
+                Some(image.map_err(|e| self.at_place(e))?)
+            } else {
+                None
+            };
+            number += 1;
+            if number <= skipped {
+                continue;
+            }
+            self.origin.row = i32::try_from(number - 1).unwrap_or(i32::MAX);
+            match (rows.change, second) {
+                (RowChange::Update, Some(second)) => {
+                    self.events.updated(plan, first, second, &self.origin);
+                }
+                (RowChange::Delete, _) => self.events.deleted(plan, first, &self.origin),
+                _ => self.events.created(plan, first, &self.origin),
+            }
+        }
+        self.origin.row = 0;
+        Ok(number)
+    }
+
+    async fn on_query(&mut self, body: Bytes) -> Result<()> {
+        let query = event::query(&body).map_err(|e| self.malformed(&e))?;
+        let session = Session::read(query.status);
+        let sql = charset_of(session.client_collation).decode_statement(query.sql);
+        let sql = sql.trim();
+        let upper: String = sql.chars().take(12).collect::<String>().to_ascii_uppercase();
+        match upper.as_str() {
+            "BEGIN" => {
+                self.origin.thread = Value::Int64(query.thread.into());
+                self.tracker.begin();
+                self.begin_transaction();
+                return Ok(());
+            }
+            "COMMIT" | "ROLLBACK" => {
+                self.end_transaction();
+                return Ok(());
+            }
+            _ => {}
+        }
+        if upper.starts_with("XA START") || upper.starts_with("XA BEGIN") {
+            self.tracker.begin();
+            return Ok(());
+        }
+        let silent = ["XA ", "SAVEPOINT", "ROLLBACK TO", "RELEASE SAVE"];
+        if silent.iter().any(|start| upper.starts_with(start)) {
+            if !self.tracker.in_transaction()
+                || upper.starts_with("XA COMMIT")
+                || upper.starts_with("XA ROLLBACK")
+            {
+                self.end_transaction();
+            }
+            return Ok(());
+        }
+        if ["INSERT ", "UPDATE ", "DELETE "]
+            .iter()
+            .any(|start| upper.starts_with(start))
+        {
+            tracing::warn!(
+                "the log holds a statement instead of rows (binlog_format is not ROW); its changes are not seen: {}",
+                upper
+            );
+            return Ok(());
+        }
+        let database = String::from_utf8_lossy(query.database).into_owned();
+        let opens = sql.to_ascii_uppercase().ends_with("START TRANSACTION");
+        if !self.tracker.is_skipping() {
+            self.on_ddl(sql, &database, session.sql_mode).await?;
+        }
+        // CREATE TABLE … SELECT begins a transaction, which ends with an XID; anything else stands alone.
+        if opens {
+            self.tracker.begin();
+        } else {
+            self.end_transaction();
+        }
+        Ok(())
+    }
+
+    /// A statement that may change tables.
+    async fn on_ddl(&mut self, sql: &str, database: &str, sql_mode: Option<u64>) -> Result<()> {
+        let dialect = match sql_mode {
+            Some(bits) => self.dialect.with_sql_mode(bits),
+            None => self.dialect.clone(),
+        };
+        let changes = match ddl::apply(&mut self.tables, &dialect, database, sql) {
+            Ok(changes) => changes,
+            Err(error) => return self.not_understood(sql, error),
+        };
+        let options = self.options;
+        let captures = |id: &TableId| options.captures(&id.database, &id.table);
+        for change in changes
+            .iter()
+            .filter(|change| change.kind == ChangeKind::Truncate)
+        {
+            let table = change.table.as_ref().filter(|id| captures(id));
+            if let Some(table) = table.and_then(|id| self.tables.get(id)).cloned() {
+                let plan = Plan::new(table, options, self.events.source_schema())?;
+                self.events.truncated(&plan, &self.origin);
+            }
+        }
+        for change in &changes {
+            for id in [&change.table, &change.previous].into_iter().flatten() {
+                self.plans.remove(id);
+                self.unknown.remove(id);
+            }
+        }
+        if !changes.is_empty() {
+            self.maps.clear();
+        }
+        let known = |name: &str| !crate::config::is_builtin(name);
+        if options.ddl_filter.ignores(sql) || !options.kept.tells(&changes, captures, known) {
+            return Ok(());
+        }
+        let names = names_of(&changes);
+        for change in &changes {
+            self.keep(change).await?;
+            self.tell(change, &names);
+        }
+        Ok(())
+    }
+
+    /// A statement that can't be parsed: its table, if it is one of ours, is not known from here on.
+    fn not_understood(&mut self, sql: &str, error: ddl::Error) -> Result<()> {
+        if self.options.ddl_filter.ignores(sql) {
+            return Ok(());
+        }
+        match error.table().cloned() {
+            Some(id) if self.options.captures(&id.database, &id.table) => {
+                tracing::warn!(table = %id, %error, "a statement can't be parsed; the schema is asked for at the next row");
+                self.tables.remove(&id);
+                self.plans.remove(&id);
+                self.maps.clear();
+                self.unknown.insert(id, error.to_string());
+                Ok(())
+            }
+            _ => {
+                tracing::debug!(%error, "a statement is stepped over");
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes a change to the history.
+    async fn keep(&mut self, change: &Change) -> Result<()> {
+        let options = self.options;
+        let captures = |id: &TableId| options.captures(&id.database, &id.table);
+        let known = |name: &str| !crate::config::is_builtin(name);
+        self.kept.changed(change, captures);
+        if options.kept.keeps(change, captures, known) && change.kind != ChangeKind::Truncate {
+            let position = self.tracker.position().to_offset(Vec::new());
+            let of = source(options.naming.prefix());
+            let record = HistoryRecord::new(&of, &position.0, Clock::now().millis(), change);
+            self.history.record(&[record]).await?;
+        }
+        self.tracker.moved = true;
+        Ok(())
+    }
+
+    /// Writes a change to the topic of schema changes.
+    fn tell(&mut self, change: &Change, names: &str) {
+        if !self.options.schema_changes {
+            return;
+        }
+        let table = match names.is_empty() {
+            true => Value::Null,
+            false => Value::from(names.to_owned()),
+        };
+        let origin = Origin {
+            thread: Value::Null,
+            query: Value::Null,
+            ..self.origin.clone()
+        };
+        let database = constant(&change.database);
+        let source = self
+            .events
+            .source(&database, &table, SnapshotMarker::False, &origin);
+        let around = SchemaChangeSource {
+            source,
+            ts_ms: Clock::now().millis(),
+        };
+        if let Some(record) = self.changes.record(change, around) {
+            self.events.push(record);
+        }
+    }
+}
+
+/// The tables of a statement, as a source block has them.
+fn names_of(changes: &[Change]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for change in changes {
+        if let Some(id) = &change.table
+            && !names.contains(&&*id.table)
+        {
+            names.push(&id.table);
+        }
+    }
+    // Debezium keeps them in a set.
+    let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+    tapline_cdc::java::hash_map_order(&mut names, |name| name);
+    names.join(",")
+}
+
+/// The event in a packet, or the error that ends the dump.
+fn event_of(block: &Block, packet: Range<usize>) -> Result<Bytes> {
+    let bytes = block.bytes().slice(packet);
+    match bytes.first() {
+        Some(0) if bytes.len() > HEADER => Ok(bytes.slice(1..)),
+        Some(0xff) => Err(dump_error(&bytes)),
+        Some(0xfe) => Err(Error::retriable(
+            "the server has ended the stream; it is being shut down, or another replica has our server id",
+        )),
+        _ => Err(Error::fatal("the server sent a packet that is no event")),
+    }
+}
+
+fn dump_error(packet: &[u8]) -> Error {
+    let error = server_error(packet);
+    let text = error.to_string();
+    match error.code() {
+        Some(1236)
+            if text.contains("same server_uuid/server_id") || text.contains("server_id as this replica") =>
+        {
+            Error::config(text).hint("give every connector and replica a database.server.id of its own")
+        }
+        Some(1236) => Error::fatal(text)
+            .exception("io.debezium.DebeziumException")
+            .hint(
+                "what the connector has not read is not in the server's log any more; a snapshot is needed",
+            ),
+        _ => error.into(),
+    }
+}
+
+async fn gather(connection: &mut Connection, ready_at: Instant) -> Result<usize> {
+    sleep_until(ready_at).await;
+    Ok(connection.read().await?)
+}
+
+/// The commit's time from a GTID event, which has it since MySQL 8.0.1, in microseconds; kept to milliseconds, as Debezium
+/// does.
+fn commit_time(body: &[u8]) -> Option<Clock> {
+    let mut r = Reader::from(body, 1 + 16 + 8 + 1 + 16, "a GTID event");
+    let immediate = r.uint(7).ok()?;
+    let original = match immediate >> 55 {
+        0 => immediate,
+        _ => r.uint(7).ok()?,
+    };
+    let micros = i64::try_from(original & !(1 << 55))
+        .ok()
+        .filter(|micros| *micros > 0)?;
+    Some(Clock::from_micros(micros / 1000 * 1000))
+}
+
+/// In which character set a statement is written.
+fn charset_of(collation: Option<u16>) -> Charset {
+    let name = match collation {
+        Some(5 | 8 | 15 | 31 | 47 | 48 | 49 | 94) => "latin1",
+        Some(1 | 84) => "big5",
+        Some(13 | 88) => "sjis",
+        Some(24 | 86 | 28 | 87) => "gbk",
+        _ => "utf8mb4",
+    };
+    Charset::named(name).unwrap_or(Charset::Utf8)
+}

@@ -1,0 +1,110 @@
+//! The task that the worker calls; the work is done by the [`Driver`] beside it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tapline_api::offset::{CommittedOffsets, SourceBatch};
+use tapline_api::source::{SourceContext, SourceTask};
+use tapline_api::{Error, Result};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Options;
+use crate::ddl::Flavor;
+use crate::driver::Driver;
+use crate::output::{self, Batches};
+use crate::position::{Position, partition};
+
+/// One run of the connector's only task.
+#[derive(Debug)]
+pub(crate) struct Task {
+    flavor: Flavor,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    batches: Batches,
+    cancel: CancellationToken,
+    /// Until it has ended and been looked at.
+    driver: Option<JoinHandle<()>>,
+}
+
+/// How long a stop waits for the driver.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+impl Task {
+    pub(crate) fn new(flavor: Flavor) -> Self {
+        Self {
+            flavor,
+            running: None,
+        }
+    }
+}
+
+#[async_trait]
+impl SourceTask for Task {
+    async fn start(&mut self, context: SourceContext) -> Result<()> {
+        let options = Options::new(&context.config, self.flavor)?;
+        let of = partition(options.naming.prefix());
+        let stored = context.offsets.offset(&of).await?;
+        let position = stored.as_ref().map(Position::from_offset).transpose()?;
+        let (output, batches) = output::channel(of);
+        let cancel = context.cancel.child_token();
+        let driver = Driver {
+            options,
+            task: context.task,
+            position,
+            offsets: context.offsets,
+            logs: context.logs,
+            output,
+            cancel: cancel.clone(),
+        };
+        self.running = Some(Running {
+            batches,
+            cancel,
+            driver: Some(tokio::spawn(driver.run())),
+        });
+        Ok(())
+    }
+
+    async fn poll(&mut self) -> Result<SourceBatch> {
+        let Some(running) = &mut self.running else {
+            return Err(Error::fatal("the task was polled before it was started"));
+        };
+        match running.batches.recv().await {
+            Some(batch) => batch,
+            None => {
+                if let Some(driver) = &mut running.driver {
+                    let ended = driver.await;
+                    running.driver = None;
+                    if ended.is_err() {
+                        return Err(Error::fatal(
+                            "the source's driver ended unexpectedly; the log has more",
+                        ));
+                    }
+                }
+                // All done (initial_only), or stopped: there will be nothing more.
+                std::future::pending().await
+            }
+        }
+    }
+
+    async fn commit(&mut self, _: &CommittedOffsets) -> Result<()> {
+        // The server keeps no position of ours.
+        Ok(())
+    }
+
+    async fn stop(&mut self) {
+        let Some(mut running) = self.running.take() else {
+            return;
+        };
+        running.cancel.cancel();
+        running.batches.close();
+        if let Some(mut driver) = running.driver.take()
+            && tokio::time::timeout(GOODBYE, &mut driver).await.is_err()
+        {
+            driver.abort();
+        }
+    }
+}

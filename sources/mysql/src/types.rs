@@ -1,0 +1,495 @@
+//! Which schema and which conversion a column's type has, by the options. Debezium's `BinlogValueConverters`.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
+use tapline_api::schema::{SchemaBuilder, logical};
+use tapline_api::{Schema, SchemaRef, Value};
+use tapline_cdc::filter::PatternList;
+
+use crate::schema::{Column, Kind};
+use crate::value::charset::Charset;
+use crate::value::{BinaryMode, Context, Convert, TimeUnit, text, unscaled_of_text};
+
+/// `decimal.handling.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DecimalMode {
+    Precise,
+    Double,
+    String,
+}
+
+/// `time.precision.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TimeMode {
+    AdaptiveMicros,
+    Connect,
+    Iso,
+    Micros,
+    Nanos,
+}
+
+/// The options that decide types.
+#[derive(Debug, Clone)]
+pub(crate) struct TypeModes {
+    pub(crate) decimal: DecimalMode,
+    pub(crate) time: TimeMode,
+    pub(crate) binary: BinaryMode,
+    /// `bigint.unsigned.handling.mode=precise`
+    pub(crate) unsigned_precise: bool,
+    /// `enable.time.adjuster`
+    pub(crate) adjust_years: bool,
+    /// `TinyIntOneToBooleanConverter`, and the columns it is for; an empty list means all.
+    pub(crate) tiny_int_one: Option<PatternList>,
+    /// MariaDB's JSON is LONGTEXT.
+    pub(crate) json_is_text: bool,
+}
+
+/// A column's schema, not yet optional or required, and how its values get there.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    pub(crate) schema: SchemaRef,
+    pub(crate) convert: Convert,
+    /// What null becomes where there is none allowed, and no default.
+    pub(crate) zero: Value,
+}
+
+impl Mapping {
+    fn new(schema: SchemaBuilder, convert: Convert, zero: Value) -> Self {
+        Self {
+            schema: schema.build(),
+            convert,
+            zero,
+        }
+    }
+
+    fn named(schema: SchemaBuilder, name: &'static str, convert: Convert, zero: Value) -> Self {
+        Self::new(schema.name(name).version(1), convert, zero)
+    }
+}
+
+impl TypeModes {
+    /// Maps a column of `database.table`.
+    ///
+    /// # Errors
+    /// What is not supported about it.
+    pub(crate) fn map(&self, table: &str, column: &Column) -> Result<Mapping, String> {
+        let unsigned = column.unsigned();
+        let int16 = || Mapping::new(Schema::int16(), Convert::Int16, Value::Int16(0));
+        let int32 = || Mapping::new(Schema::int32(), Convert::Int32, Value::Int32(0));
+        let int64 = || Mapping::new(Schema::int64(), Convert::Int64, Value::Int64(0));
+        let boolean = |convert| Mapping::new(Schema::boolean(), convert, Value::Boolean(false));
+        if self.is_one_bit(table, column) {
+            return Ok(boolean(Convert::Positive));
+        }
+        Ok(match column.kind {
+            Kind::Boolean => boolean(Convert::Boolean),
+            Kind::TinyInt => int16(),
+            Kind::SmallInt if unsigned => int32(),
+            Kind::SmallInt => int16(),
+            Kind::Int if unsigned => int64(),
+            Kind::MediumInt | Kind::Int => int32(),
+            Kind::BigInt if unsigned && self.unsigned_precise => decimal(20, 0, Convert::Unsigned),
+            Kind::BigInt => int64(),
+            Kind::Float if column.scale.is_none() && column.length.is_none_or(|length| length <= 24) => {
+                Mapping::new(Schema::float32(), Convert::Float32, Value::Float32(0.0))
+            }
+            Kind::Float | Kind::Double => {
+                Mapping::new(Schema::float64(), Convert::Float64, Value::Float64(0.0))
+            }
+            Kind::Decimal => self.decimal(column),
+            Kind::Bit if column.length.unwrap_or(1) <= 1 => boolean(Convert::BitBoolean),
+            Kind::Bit => {
+                let bits = column.length.unwrap_or(1);
+                let bytes = usize::try_from(bits).unwrap_or(1).div_ceil(8);
+                let schema = Schema::bytes().parameter("length", bits.to_string());
+                let zero = Value::Bytes(Bytes::from(vec![0; bytes]));
+                Mapping::named(schema, "io.debezium.data.Bits", Convert::Bits { bytes }, zero)
+            }
+            Kind::Year => Mapping::named(
+                Schema::int32(),
+                "io.debezium.time.Year",
+                Convert::Year,
+                Value::Int32(0),
+            ),
+            Kind::Date | Kind::Time | Kind::DateTime | Kind::Timestamp => self.temporal(column),
+            Kind::Char | Kind::VarChar | Kind::TinyText | Kind::Text | Kind::MediumText | Kind::LongText => {
+                let name = column.charset.as_deref().unwrap_or("utf8mb4");
+                let charset = Charset::named(name)
+                    .ok_or_else(|| format!("character set '{name}', which is not supported yet"))?;
+                if name == "binary" {
+                    self.binary(0)
+                } else {
+                    Mapping::new(Schema::string(), Convert::Text(charset), Value::from(""))
+                }
+            }
+            Kind::Binary => self.binary(usize::try_from(column.length.unwrap_or(1)).unwrap_or(1)),
+            Kind::VarBinary | Kind::TinyBlob | Kind::Blob | Kind::MediumBlob | Kind::LongBlob => {
+                self.binary(0)
+            }
+            Kind::Enum => {
+                let list = list(column);
+                list_of("io.debezium.data.Enum", &list, Convert::Enum(list.clone()))
+            }
+            Kind::Set => {
+                let list = list(column);
+                list_of("io.debezium.data.EnumSet", &list, Convert::Set(list.clone()))
+            }
+            Kind::Json => {
+                let convert = if self.json_is_text {
+                    Convert::JsonText
+                } else {
+                    Convert::Json
+                };
+                Mapping::named(
+                    Schema::string(),
+                    "io.debezium.data.Json",
+                    convert,
+                    Value::from("{}"),
+                )
+            }
+            Kind::Point => geometry(true, column.optional),
+            Kind::Geometry => geometry(false, column.optional),
+            Kind::Vector => Mapping::named(
+                Schema::array(Schema::float32().build()),
+                "io.debezium.data.FloatVector",
+                Convert::Vector,
+                Value::Array(Vec::new()),
+            ),
+            Kind::Uuid => Mapping::named(
+                Schema::string(),
+                "io.debezium.data.Uuid",
+                Convert::Uuid,
+                Value::from(""),
+            ),
+            Kind::Inet4 => Mapping::new(Schema::string(), Convert::Inet4, Value::from("")),
+            Kind::Inet6 => Mapping::new(Schema::string(), Convert::Inet6, Value::from("")),
+            Kind::Unknown => return Err(format!("type {}, which is not known", column.type_name)),
+        })
+    }
+
+    fn is_one_bit(&self, table: &str, column: &Column) -> bool {
+        let one = column.kind == Kind::Boolean || column.kind == Kind::TinyInt && column.length == Some(1);
+        one && !column.unsigned()
+            && self
+                .tiny_int_one
+                .as_ref()
+                .is_some_and(|only| only.is_empty() || only.matches(&format!("{table}.{}", column.name)))
+    }
+
+    fn decimal(&self, column: &Column) -> Mapping {
+        let precision = column.length.unwrap_or(10);
+        let scale = u32::try_from(column.scale.unwrap_or(0)).unwrap_or(0);
+        match self.decimal {
+            DecimalMode::Precise => decimal(precision, scale, Convert::DecimalBytes { scale }),
+            DecimalMode::Double => Mapping::new(
+                Schema::float64(),
+                Convert::DecimalDouble { scale },
+                Value::Float64(0.0),
+            ),
+            DecimalMode::String => {
+                Mapping::new(Schema::string(), Convert::DecimalText { scale }, Value::from("0"))
+            }
+        }
+    }
+
+    fn binary(&self, fill: usize) -> Mapping {
+        let convert = Convert::Bytes {
+            mode: self.binary,
+            fill,
+        };
+        if self.binary == BinaryMode::Bytes {
+            return Mapping::new(Schema::bytes(), convert, Value::Bytes(Bytes::new()));
+        }
+        Mapping::new(Schema::string(), convert, Value::from(""))
+    }
+
+    fn temporal(&self, column: &Column) -> Mapping {
+        use TimeMode as M;
+        let adjust = self.adjust_years;
+        let (int32, int64) = (Schema::int32, Schema::int64);
+        let fine = column.length.unwrap_or(0) > 3;
+        let point = |unit| Convert::DateTime { unit, adjust };
+        match (column.kind, self.time) {
+            (Kind::Timestamp, _) => Mapping::named(
+                Schema::string(),
+                "io.debezium.time.ZonedTimestamp",
+                Convert::Timestamp {
+                    digits: u8::try_from(column.length.unwrap_or(0)).unwrap_or(0),
+                },
+                Value::from("1970-01-01T00:00:00Z"),
+            ),
+            (Kind::Date, M::Connect) => {
+                Mapping::named(int32(), logical::DATE, Convert::Days { adjust }, Value::Int32(0))
+            }
+            (Kind::Date, M::Iso) => Mapping::named(
+                Schema::string(),
+                "io.debezium.time.IsoDate",
+                Convert::DateText { adjust },
+                Value::from("1970-01-01Z"),
+            ),
+            (Kind::Date, _) => Mapping::named(
+                int32(),
+                "io.debezium.time.Date",
+                Convert::Days { adjust },
+                Value::Int32(0),
+            ),
+            (Kind::Time, M::Connect) => Mapping::named(
+                int32(),
+                logical::TIME,
+                Convert::Time(TimeUnit::Millis),
+                Value::Int32(0),
+            ),
+            (Kind::Time, M::Iso) => Mapping::named(
+                Schema::string(),
+                "io.debezium.time.IsoTime",
+                Convert::Time(TimeUnit::Iso),
+                Value::from("00:00:00Z"),
+            ),
+            (Kind::Time, M::Nanos) => Mapping::named(
+                int64(),
+                "io.debezium.time.NanoTime",
+                Convert::Time(TimeUnit::Nanos),
+                Value::Int64(0),
+            ),
+            (Kind::Time, _) => Mapping::named(
+                int64(),
+                "io.debezium.time.MicroTime",
+                Convert::Time(TimeUnit::Micros),
+                Value::Int64(0),
+            ),
+            (_, M::Connect) => Mapping::named(
+                int64(),
+                logical::TIMESTAMP,
+                point(TimeUnit::Millis),
+                Value::Int64(0),
+            ),
+            (_, M::Iso) => Mapping::named(
+                Schema::string(),
+                "io.debezium.time.IsoTimestamp",
+                point(TimeUnit::Iso),
+                Value::from("1970-01-01T00:00:00Z"),
+            ),
+            (_, M::Nanos) => Mapping::named(
+                int64(),
+                "io.debezium.time.NanoTimestamp",
+                point(TimeUnit::Nanos),
+                Value::Int64(0),
+            ),
+            (_, mode) if fine || mode == M::Micros => Mapping::named(
+                int64(),
+                "io.debezium.time.MicroTimestamp",
+                point(TimeUnit::Micros),
+                Value::Int64(0),
+            ),
+            _ => Mapping::named(
+                int64(),
+                "io.debezium.time.Timestamp",
+                point(TimeUnit::Millis),
+                Value::Int64(0),
+            ),
+        }
+    }
+}
+
+fn decimal(precision: i32, scale: u32, convert: Convert) -> Mapping {
+    let schema = Schema::bytes()
+        .parameter(logical::SCALE, scale.to_string())
+        .parameter("connect.decimal.precision", precision.to_string());
+    Mapping::named(
+        schema,
+        logical::DECIMAL,
+        convert,
+        Value::Bytes(Bytes::from_static(&[0])),
+    )
+}
+
+fn list(column: &Column) -> Arc<[ByteString]> {
+    column.values().into_iter().map(ByteString::from).collect()
+}
+
+fn list_of(name: &'static str, list: &[ByteString], convert: Convert) -> Mapping {
+    let allowed: Vec<String> = list.iter().map(|value| value.replace(',', "\\,")).collect();
+    let schema = Schema::string().parameter("allowed", allowed.join(","));
+    Mapping::named(schema, name, convert, Value::from(""))
+}
+
+fn geometry(point: bool, optional: bool) -> Mapping {
+    let schema = |optional: bool| {
+        let schema = if point {
+            Schema::structure()
+                .name("io.debezium.data.geometry.Point")
+                .doc("Geometry (POINT)")
+                .field("x", Schema::float64().build())
+                .field("y", Schema::float64().build())
+                .field("wkb", Schema::bytes().optional().build())
+        } else {
+            Schema::structure()
+                .name("io.debezium.data.geometry.Geometry")
+                .doc("Geometry")
+                .field("wkb", Schema::bytes().build())
+        };
+        schema
+            .version(1)
+            .field("srid", Schema::int32().optional().build())
+            .set_optional(optional)
+    };
+    let built = schema(optional).build();
+    let convert = if point {
+        Convert::Point(built)
+    } else {
+        Convert::Geometry(built)
+    };
+    Mapping::new(schema(optional), convert, Value::Null)
+}
+
+/// The default of a column, from its literal.
+pub(crate) fn default_value(column: &Column, convert: &Convert) -> Option<Value> {
+    let literal = column.default.as_deref().filter(|_| column.has_default)?;
+    match column.kind {
+        Kind::Bit => {
+            let digits = literal.trim_start_matches(['b', 'B']).trim_matches('\'');
+            let bits = u64::from_str_radix(digits, 2).ok()?;
+            converted(convert, &crate::binlog::image::Raw::Bits(bits), &Bytes::new())
+        }
+        Kind::Boolean if literal.eq_ignore_ascii_case("true") => converted_int(convert, 1),
+        Kind::Boolean if literal.eq_ignore_ascii_case("false") => converted_int(convert, 0),
+        Kind::Boolean | Kind::TinyInt | Kind::SmallInt | Kind::MediumInt | Kind::Int | Kind::Year => {
+            let number = literal.trim().parse::<f64>().ok()?;
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "saturates; a default fits its column"
+            )]
+            let number = number.round() as i64;
+            if column.kind == Kind::Year {
+                return i32::try_from(number).ok().map(Value::Int32);
+            }
+            converted_int(convert, number)
+        }
+        Kind::Decimal => match convert {
+            Convert::DecimalBytes { scale } => unscaled_of_text(literal, *scale),
+            _ => of_text(column, convert, literal),
+        },
+        Kind::Binary
+        | Kind::VarBinary
+        | Kind::Char
+        | Kind::VarChar
+        | Kind::Enum
+        | Kind::Set
+        | Kind::BigInt
+        | Kind::Float
+        | Kind::Double
+        | Kind::Date
+        | Kind::Time
+        | Kind::DateTime
+        | Kind::Timestamp => of_text(column, convert, literal),
+        // These can have expressions alone.
+        _ => None,
+    }
+}
+
+fn of_text(column: &Column, convert: &Convert, literal: &str) -> Option<Value> {
+    let bytes = Bytes::from(literal.to_owned());
+    let raw = text::parse(column.kind, column.unsigned(), &bytes, 0..bytes.len()).ok()?;
+    converted(convert, &raw, &bytes)
+}
+
+fn converted_int(convert: &Convert, number: i64) -> Option<Value> {
+    converted(convert, &crate::binlog::image::Raw::Int(number), &Bytes::new())
+}
+
+fn converted(convert: &Convert, raw: &crate::binlog::image::Raw, bytes: &Bytes) -> Option<Value> {
+    let mut arena = BytesMut::new();
+    let mut cx = Context {
+        bytes,
+        arena: &mut arena,
+        before: None,
+    };
+    convert.apply(raw, &mut cx).ok().filter(|value| !value.is_null())
+}
+
+#[cfg(test)]
+pub(crate) fn test_modes() -> TypeModes {
+    TypeModes {
+        decimal: DecimalMode::Precise,
+        time: TimeMode::AdaptiveMicros,
+        binary: BinaryMode::Bytes,
+        unsigned_precise: false,
+        adjust_years: true,
+        tiny_int_one: None,
+        json_is_text: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ddl::{self, Dialect};
+
+    fn column(text: &str, attributes: &str) -> Column {
+        ddl::column(&Dialect::mysql(), "c", text, attributes).unwrap()
+    }
+
+    fn mapped(text: &str) -> (String, Option<String>) {
+        let schema = test_modes().map("d.t", &column(text, "")).unwrap().schema;
+        (
+            schema.kind().name().to_owned(),
+            schema.name().map(|name| name.to_string()),
+        )
+    }
+
+    #[test]
+    fn types_have_debeziums_schemas() {
+        for (text, kind, name) in [
+            ("tinyint(1)", "int16", None),
+            ("smallint unsigned", "int32", None),
+            ("int unsigned", "int64", None),
+            ("bigint unsigned", "int64", None),
+            ("float", "float", None),
+            ("float(30)", "double", None),
+            ("float(5,3)", "double", None),
+            (
+                "decimal(10,2)",
+                "bytes",
+                Some("org.apache.kafka.connect.data.Decimal"),
+            ),
+            ("bit(1)", "boolean", None),
+            ("bit(9)", "bytes", Some("io.debezium.data.Bits")),
+            ("year", "int32", Some("io.debezium.time.Year")),
+            ("datetime(3)", "int64", Some("io.debezium.time.Timestamp")),
+            ("datetime(6)", "int64", Some("io.debezium.time.MicroTimestamp")),
+            ("timestamp", "string", Some("io.debezium.time.ZonedTimestamp")),
+            ("json", "string", Some("io.debezium.data.Json")),
+            ("vector(3)", "array", Some("io.debezium.data.FloatVector")),
+            ("varbinary(5)", "bytes", None),
+            ("geometry", "struct", Some("io.debezium.data.geometry.Geometry")),
+        ] {
+            assert_eq!(mapped(text), (kind.to_owned(), name.map(str::to_owned)), "{text}");
+        }
+    }
+
+    #[test]
+    fn defaults_are_values_of_their_type() {
+        let default = |text: &str, attributes: &str| {
+            let column = column(text, attributes);
+            let convert = test_modes().map("d.t", &column).unwrap().convert;
+            default_value(&column, &convert)
+        };
+        assert_eq!(default("int", "default 7"), Some(Value::Int32(7)));
+        assert_eq!(
+            default("bit(8)", "default b'101'"),
+            Some(Value::Bytes(Bytes::from_static(&[5])))
+        );
+        assert_eq!(
+            default("date", "default '2024-01-02'"),
+            Some(Value::Int32(19_724))
+        );
+        assert_eq!(
+            default("varchar(20)", "default 'it''s'"),
+            Some(Value::from("it''s"))
+        );
+        assert_eq!(default("int", "default null"), None);
+        assert_eq!(default("timestamp", "default current_timestamp"), None);
+    }
+}
