@@ -590,7 +590,10 @@ impl<'a> Stream<'a> {
         let mut r = Reader::from(event, start, "a rows event");
         let mut number = 0u64;
         while !r.is_empty() {
-            let nothing = Before::default();
+            let nothing = Before {
+                insert: rows.change == RowChange::Write,
+                ..Before::default()
+            };
             self.documents.iter_mut().for_each(|place| *place = None);
             let first = plan
                 .image(
@@ -608,6 +611,7 @@ impl<'a> Stream<'a> {
                     row: Some(&first),
                     present: rows.present,
                     partial: rows.partial,
+                    insert: false,
                 };
                 let image = plan.image(
                     layout,

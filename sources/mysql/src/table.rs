@@ -47,6 +47,8 @@ struct ColumnPlan {
     null: Value,
     /// Stands for what the log left out.
     unavailable: Value,
+    /// What a new row has where the log leaves it out.
+    default: Value,
 }
 
 /// Where a key's field comes from.
@@ -99,6 +101,8 @@ pub(crate) struct Before<'a> {
     pub(crate) present: &'a [u8],
     /// Whether JSON values of this image may be differences.
     pub(crate) partial: bool,
+    /// Whether the image is of a new row.
+    pub(crate) insert: bool,
 }
 
 impl Plan {
@@ -185,6 +189,7 @@ impl Plan {
                 unsigned: column.unsigned(),
                 target,
                 convert: mapping.convert,
+                default: default.unwrap_or_else(|| null.clone()),
                 null,
                 unavailable,
             });
@@ -317,8 +322,11 @@ impl Plan {
         Ok(row)
     }
 
-    /// What an image lacks: the value before, where that one has it.
+    /// What an image lacks: a new row's default; else the value before, where that one has it.
     fn left_out(&self, plan: &ColumnPlan, row: &Row, index: usize, before: &Before<'_>) -> Value {
+        if before.insert {
+            return plan.default.clone();
+        }
         let earlier = before.row.filter(|_| bit(before.present, index));
         let found = earlier.and_then(|earlier| match plan.target {
             Target::Row => earlier.values.get(row.values.len()),
@@ -483,6 +491,7 @@ impl ColumnPlan {
             convert: Convert::Json,
             null: Value::Null,
             unavailable: Value::Null,
+            default: Value::Null,
         }
     }
 }
