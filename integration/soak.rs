@@ -11,8 +11,8 @@
 
 mod faults;
 
-use faults::{Broker, Plan, snapshot};
-use tapline_harness::Random;
+use faults::{Broker, Plan, once, snapshot};
+use tapline_harness::{Kafka, Postgres, Random};
 
 #[test]
 fn forty_kills_lose_nothing_with_apache_kafka() {
@@ -32,6 +32,19 @@ fn twenty_kills_during_a_snapshot_lose_nothing_and_repeat_a_chunk_at_most() {
         seed: Random::seed(),
     });
     println!("{outcome}");
+}
+
+#[test]
+fn thirty_kills_make_no_row_twice() {
+    let plan = once::Plan {
+        kills: 30,
+        records: 500_000,
+        seed: Random::seed(),
+    };
+    println!(
+        "{}",
+        once::run(&Kafka::start(&[]), &Postgres::start(&[]), "once_thirty", plan)
+    );
 }
 
 fn soak(broker: Broker) {

@@ -42,3 +42,26 @@ fn every_record_is_a_line_in_order_tombstones_and_repeats_too() {
     );
     assert_eq!(values[3], values[0]);
 }
+
+#[test]
+fn csv_has_a_header_and_goes_on_in_a_new_file_when_it_is_full() {
+    let subject = file("rows.csv");
+    let path = subject.settings[0].1.clone();
+    let more = [("format", "csv"), ("rotate.bytes", "20")];
+    let table = int_and_text("rows");
+    subject.sink(&more).puts(&[
+        table.flat(pair(1, "a,b")),
+        table.tombstone(1),
+        table.flat(pair(2, "c")),
+    ]);
+    // A task that starts again goes on in the file.
+    subject.sink(&more).puts(&[
+        table.flat(pair(3, "d")),
+        table.flat(pair(4, "e")),
+        table.flat(pair(5, "f")),
+    ]);
+    let read = |number: &str| std::fs::read_to_string(format!("{path}{number}")).unwrap();
+    assert_eq!(read(".000001"), "id,note\n1,\"a,b\"\n2,c\n");
+    assert_eq!(read(".000002"), "id,note\n3,d\n4,e\n5,f\n");
+    assert_eq!(read(""), "");
+}

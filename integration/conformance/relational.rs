@@ -90,7 +90,7 @@ macro_rules! suite {
                 a_value_that_the_source_did_not_send_stays_as_it_is,
                 an_insert_only_table_without_a_key_takes_every_record, offsets_in_the_target_make_every_row_once,
                 updates_write_only_rows_that_are_there,
-                a_record_that_is_refused_is_named_and_the_others_can_go_on,
+                a_record_that_is_refused_is_named_and_the_others_can_go_on, a_text_that_is_too_long_names_its_column,
                 records_without_a_schema_are_refused_by_name, composite_keys_of_several_types_find_their_rows,
                 more_rows_than_a_statement_takes_are_one_transaction);
             #[test]

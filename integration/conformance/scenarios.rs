@@ -311,6 +311,36 @@ pub fn a_record_that_is_refused_is_named_and_the_others_can_go_on(subject: &Subj
     );
 }
 
+pub fn a_text_that_is_too_long_names_its_column(subject: &Subject) {
+    // SQLite takes any length.
+    if subject
+        .settings
+        .iter()
+        .any(|(_, value)| value.starts_with("jdbc:sqlite"))
+    {
+        return;
+    }
+    let table = int_and_text("narrow");
+    let mut sink = subject.sink(UPSERT);
+    subject.rows("create table narrow (id integer primary key, note varchar(3))");
+    let error = sink
+        .put(&[
+            table.write("c", pair(1, "abc")),
+            table.write("c", pair(2, "abcd")),
+        ])
+        .unwrap_err();
+    assert_eq!((error.kind(), error.record()), (Kind::Data, Some(1)));
+    let trace = error.trace();
+    for part in [
+        "topic 'narrow', partition 3, offset 42",
+        "table 'narrow'",
+        "too long",
+        "'note'",
+    ] {
+        assert!(trace.contains(part), "no {part} in {trace}");
+    }
+}
+
 pub fn records_without_a_schema_are_refused_by_name(subject: &Subject) {
     let table = int_and_text("schemaless");
     let mut sink = subject.sink(UPSERT);

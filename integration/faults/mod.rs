@@ -12,6 +12,7 @@
 
 mod audit;
 mod load;
+pub mod once;
 pub mod snapshot;
 
 use load::Load;

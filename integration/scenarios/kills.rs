@@ -1,6 +1,6 @@
 //! A few kills at every change; `make soak` has many.
 
-use crate::faults::{Broker, Plan, run, snapshot};
+use crate::faults::{Broker, Plan, once, run, snapshot};
 use tapline_harness::Random;
 
 #[test]
@@ -40,5 +40,18 @@ fn three_kills_during_a_snapshot_lose_nothing_and_repeat_a_chunk_at_most() {
             rows: 60_000,
             seed: Random::seed()
         })
+    );
+}
+
+#[test]
+fn three_kills_and_a_former_owner_that_wakes_up_make_no_row_twice() {
+    let plan = once::Plan {
+        kills: 3,
+        records: 30_000,
+        seed: Random::seed(),
+    };
+    println!(
+        "{}",
+        once::run(crate::kafka(), crate::postgres(), "once_three", plan)
     );
 }

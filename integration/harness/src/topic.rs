@@ -193,6 +193,30 @@ pub fn produce(bootstrap: &str, topic: &str, key: Option<&[u8]>, value: &[u8]) {
     producer.flush(PATIENCE).expect("acknowledged");
 }
 
+/// Writes records without keys, each once, and waits until all are acknowledged.
+pub fn produce_all(bootstrap: &str, topic: &str, values: impl Iterator<Item = Vec<u8>>) {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("enable.idempotence", "true")
+        .create()
+        .expect("a producer");
+    for value in values {
+        let mut record = BaseRecord::<[u8], [u8]>::to(topic).payload(&value);
+        while let Err((error, back)) = producer.send(record) {
+            assert!(
+                matches!(
+                    error.rdkafka_error_code(),
+                    Some(rdkafka::types::RDKafkaErrorCode::QueueFull)
+                ),
+                "{error}"
+            );
+            producer.poll(Duration::from_millis(10));
+            record = back;
+        }
+    }
+    producer.flush(PATIENCE * 6).expect("acknowledged");
+}
+
 /// Reads the topic again until it holds at least `count` records, and gives them.
 pub fn wait_for_records(bootstrap: &str, topic: &str, count: usize, deadline: Duration) -> Vec<Record> {
     eventually(topic, deadline, || {

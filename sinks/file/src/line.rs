@@ -9,6 +9,7 @@ use tapline_api::record::SinkRecord;
 use tapline_api::{Result, SchemaRef, Value};
 use tapline_formats::json;
 
+use crate::csv::{Appended, Csv};
 use crate::java;
 
 /// Renders records, without the end of the line.
@@ -17,26 +18,42 @@ pub(crate) enum Line {
     Text,
     /// The whole record as a JSON object. Key and value are as JsonConverter writes them without schemas.
     Json(Box<json::Converter>),
+    /// The value's fields.
+    Csv(Csv),
 }
 
 impl Line {
     /// By the value of `format`.
     pub(crate) fn new(format: &str) -> Result<Self> {
-        if format != "jsonl" {
-            return Ok(Self::Text);
+        match format {
+            "jsonl" => {}
+            "csv" => return Ok(Self::Csv(Csv::default())),
+            _ => return Ok(Self::Text),
         }
         let options = Config::from_iter([("schemas.enable", "false")]);
         Ok(Self::Json(Box::new(json::Converter::new(&options)?)))
     }
 
+    /// A file was opened that begins with this line, or is empty.
+    pub(crate) fn begin(&mut self, first_line: &str) {
+        if let Self::Csv(csv) = self {
+            *csv = if first_line.is_empty() {
+                Csv::default()
+            } else {
+                Csv::with_header(first_line)
+            };
+        }
+    }
+
     /// Appends one record.
-    pub(crate) fn append(&mut self, record: &SinkRecord, out: &mut BytesMut) -> Result<()> {
+    pub(crate) fn append(&mut self, record: &SinkRecord, out: &mut BytesMut) -> Result<Appended> {
         match self {
             Self::Text => {
                 java::print(&record.record.value, record.record.value_schema.as_deref(), out);
-                Ok(())
+                Ok(Appended::Line)
             }
-            Self::Json(converter) => object(converter, record, out),
+            Self::Json(converter) => object(converter, record, out).map(|()| Appended::Line),
+            Self::Csv(csv) => csv.append(record, out),
         }
     }
 }

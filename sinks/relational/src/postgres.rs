@@ -4,6 +4,7 @@
 //! between, so it takes one round trip however many tables it touches.
 
 mod bind;
+mod blame;
 mod catalog;
 mod fault;
 mod kind;
@@ -142,6 +143,21 @@ impl Dialect {
         };
         let arrays = prepared.plan.encode(batch, step, &mut self.spare)?;
         Ok(Some(Request::Execute(statement, arrays)))
+    }
+
+    /// The column at fault, where the server does not say it.
+    fn blame(&self, batch: &Batch<'_>, step: usize, fault: &Fault) -> Option<String> {
+        let Fault::Database(error) = fault else {
+            return None;
+        };
+        // string_data_right_truncation, numeric_value_out_of_range
+        if !matches!(error.code()?.as_str(), "22001" | "22003") {
+            return None;
+        }
+        let step = batch.steps.get(step)?;
+        let prepared = self.prepared.get(&(step.layout.id, step.action.clone()))?;
+        let table = self.tables.get(&step.layout.table)?;
+        prepared.plan.blame(batch, step, table, &self.postgis)
     }
 
     async fn write_steps(&mut self, batch: &Batch<'_>) -> Result<(), (Option<usize>, Fault)> {
@@ -305,7 +321,12 @@ impl dialect::Dialect for Dialect {
                 let table = step
                     .and_then(|step| batch.steps.get(step))
                     .map(|step| &step.layout.table);
-                Err(fault.into_failure(step, table))
+                let blame = step.and_then(|step| self.blame(batch, step, &fault));
+                let mut failure = fault.into_failure(step, table);
+                if let Some(blame) = blame {
+                    failure.error = failure.error.hint(blame);
+                }
+                Err(failure)
             }
         }
     }

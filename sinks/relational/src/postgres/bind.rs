@@ -47,6 +47,10 @@ pub(super) fn bind(kind: &Kind, schema: &Schema, target: &Target) -> Bind {
         {
             as_is(Wire::Text, Type::TEXT)
         }
+        // An hstore that the source wrote as JSON.
+        Kind::Json | Kind::Jsonb if target.type_name.ends_with("hstore") => {
+            cast(Wire::Rendered(Box::new(Kind::HstoreJson)), Type::TEXT, target)
+        }
         Kind::Json | Kind::Jsonb => cast(Wire::Text, Type::TEXT, target),
         Kind::Bits { .. } | Kind::Bit if bits => as_is(wire, element),
         Kind::Boolean if bits => as_is(Wire::BitOfBool, Type::VARBIT),
@@ -119,6 +123,7 @@ mod tests {
             type_name: target.name().to_owned(),
             demanding: false,
             always_identity: false,
+            limit: -1,
         };
         let bind = bind(kind, &Schema::string().build(), &target);
         assert_ne!(

@@ -20,6 +20,8 @@ pub(super) struct Target {
     pub(super) oid: u32,
     /// The type's name, without length or precision, as SQL.
     pub(super) type_name: String,
+    /// What limits its values (`atttypmod`), or -1.
+    pub(super) limit: i32,
     /// It takes no null and has no default.
     pub(super) demanding: bool,
     /// GENERATED ALWAYS AS IDENTITY.
@@ -49,7 +51,8 @@ pub(super) async fn read(session: &Session, id: &TableId, kinds: &str) -> Result
     let columns = session
         .query(
             "SELECT a.attname::text, b.oid, format_type(b.oid, NULL), \
-                    a.attnotnull AND NOT a.atthasdef AND a.attidentity = '', a.attidentity = 'a' \
+                    a.attnotnull AND NOT a.atthasdef AND a.attidentity = '', a.attidentity = 'a', \
+                    CASE t.typtype WHEN 'd' THEN t.typtypmod ELSE a.atttypmod END \
              FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
                   JOIN pg_type b ON b.oid = CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END \
              WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
@@ -63,6 +66,7 @@ pub(super) async fn read(session: &Session, id: &TableId, kinds: &str) -> Result
             type_name: row.get(2),
             demanding: row.get(3),
             always_identity: row.get(4),
+            limit: row.get(5),
         })
         .collect();
     Ok(Some(Table {

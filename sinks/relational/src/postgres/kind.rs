@@ -181,6 +181,7 @@ fn by_name(name: &str, schema: &Schema, postgis: &str) -> Option<Kind> {
         "io.debezium.data.Uuid" => Some(Kind::Uuid),
         // An enum's type can't be made from its values alone.
         "io.debezium.data.Enum" => Some(Kind::Text(text_type(schema))),
+        "io.debezium.time.Interval" => named("interval"),
         "io.debezium.data.Xml" => named("xml"),
         "io.debezium.data.Ltree" => named("ltree"),
         "io.debezium.data.Tsvector" => named("tsvector"),
@@ -345,6 +346,7 @@ mod tests {
                 "time(6) with time zone",
             ),
             (Schema::int64(), "io.debezium.time.MicroDuration", "interval"),
+            (Schema::string(), "io.debezium.time.Interval", "interval"),
             (Schema::int32(), "io.debezium.time.Year", "integer"),
             (Schema::string(), "io.debezium.data.Json", "json"),
             (Schema::string(), "io.debezium.data.Uuid", "uuid"),

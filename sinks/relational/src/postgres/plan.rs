@@ -5,6 +5,7 @@ use tapline_api::{Error, Result, Value};
 use tokio_postgres::types::Type;
 
 use super::bind::{self, Bind};
+use super::blame;
 use super::catalog::Table;
 use super::kind::Kind;
 use super::pipeline::ArrayParameter;
@@ -67,6 +68,26 @@ impl Plan {
             Action::Write(..) => sql::update(&table.sql_name, &columns, layout.keys),
         };
         Ok(Self { sql, parameters })
+    }
+
+    /// The column that a step's only row does not fit, and why.
+    pub(super) fn blame(
+        &self,
+        batch: &Batch<'_>,
+        step: &Step,
+        table: &Table,
+        postgis: &str,
+    ) -> Option<String> {
+        let [row] = step.rows.as_slice() else { return None };
+        self.parameters.iter().find_map(|parameter| {
+            let column = step.layout.columns.get(parameter.column)?;
+            let kind = Kind::of(&column.schema, postgis).ok()?;
+            blame::too_big(
+                &kind,
+                batch.cell(*row, parameter.column),
+                table.column(&column.name)?,
+            )
+        })
     }
 
     /// The statement's parameter types.
