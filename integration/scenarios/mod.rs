@@ -9,4 +9,5 @@ mod postgres_source;
 mod postgres_to_postgres;
 mod relational_sink;
 mod rest_tour;
+mod round_trip;
 mod servers;
