@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
-use tapline_harness::{Record, Worker, create_topic, end_offset, read_topic, topic_names};
+use tapline_harness::{Record, Worker, create_topic, end_offset, end_offsets, read_topic, topic_names};
 
 /// What a replay came to.
 pub enum Replay {
@@ -168,7 +168,12 @@ fn run(worker: &mut Worker, target: &mut dyn Target, recording: &Recording) {
             if count > 0 && records(&end) < count && since.elapsed() < Duration::from_secs(1) {
                 return false;
             }
-            let there: HashMap<&str, i64> = wanted.keys().map(|topic| (*topic, records(topic))).collect();
+            let topics: Vec<&str> = wanted.keys().copied().collect();
+            let there: HashMap<&str, i64> = topics
+                .iter()
+                .copied()
+                .zip(end_offsets(&bootstrap, &topics))
+                .collect();
             if there != last {
                 (last, since) = (there, Instant::now());
             }

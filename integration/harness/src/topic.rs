@@ -101,15 +101,23 @@ fn partitions(consumer: &BaseConsumer, topic: &str) -> Vec<i32> {
 
 /// How many offsets the topic has given out, over all its partitions; 0 when there is no such topic.
 pub fn end_offset(bootstrap: &str, topic: &str) -> i64 {
+    end_offsets(bootstrap, &[topic]).iter().sum()
+}
+
+/// As [`end_offset`], of several topics by one consumer, since making one is most of the time.
+pub fn end_offsets(bootstrap: &str, topics: &[&str]) -> Vec<i64> {
     let consumer = consumer(bootstrap);
-    partitions(&consumer, topic)
-        .iter()
-        .map(|&p| {
-            consumer
-                .fetch_watermarks(topic, p, PATIENCE)
-                .map_or(0, |(_, high)| high)
-        })
-        .sum()
+    let end = |topic: &&str| {
+        partitions(&consumer, topic)
+            .iter()
+            .map(|&p| {
+                consumer
+                    .fetch_watermarks(topic, p, PATIENCE)
+                    .map_or(0, |(_, high)| high)
+            })
+            .sum()
+    };
+    topics.iter().map(end).collect()
 }
 
 /// Every record the topic holds now, partition by partition.
