@@ -48,6 +48,9 @@ use reader::{Reader, Work};
 /// The number that the first stored position of a run counts as; those of chunks follow.
 pub(crate) const RUNNING: u64 = 1;
 
+/// What the stored end of a snapshot counts as.
+pub(crate) const COMPLETED: u64 = u64::MAX;
+
 /// How many tables are locked and looked at in one go.
 const AHEAD: usize = 256;
 
@@ -272,12 +275,17 @@ impl<'a> Snapshot<'a> {
         if !snapshot.tables.is_empty() {
             wait(&mut stored, RUNNING).await?;
         }
-        snapshot.read(events, output, sessions.readers, stored).await?;
+        snapshot
+            .read(events, output, sessions.readers, stored.clone())
+            .await?;
         let completed = Position {
             snapshot: Some(SnapshotState::Completed),
             ..position
         };
-        let mut last = output.batch(Vec::new(), 0, Some(&completed));
+        let mut last = SourceBatch {
+            flush: true,
+            ..output.batch(Vec::new(), 0, Some(&completed))
+        };
         {
             let ledger = snapshot
                 .shared
@@ -291,6 +299,8 @@ impl<'a> Snapshot<'a> {
             }));
         }
         send(output, last).await?;
+        // Streaming before that would let a kill take changes for ones that a snapshot is still to come to.
+        wait(&mut stored, COMPLETED).await?;
         snapshot.planner.close(false).await;
         metrics.ended(true, snapshot.shared.begun.elapsed().as_secs());
         tracing::info!("snapshot is complete");

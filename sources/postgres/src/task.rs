@@ -18,8 +18,8 @@ use crate::config::Options;
 use crate::driver::{self, Driver};
 use crate::lsn::Lsn;
 use crate::output::{self, Batches};
-use crate::position::{Cluster, Position, cluster_partition, partition};
-use crate::snapshot::RUNNING;
+use crate::position::{Cluster, Position, SnapshotState, cluster_partition, partition};
+use crate::snapshot::{COMPLETED, RUNNING};
 
 /// One run of the connector's only task.
 #[derive(Debug, Default)]
@@ -140,7 +140,10 @@ impl SourceTask for Task {
                 continue;
             }
             let position = Position::from_offset(offset)?;
-            running.snapshot_stored(position.snapshot.map(|_| RUNNING));
+            running.snapshot_stored(Some(match position.snapshot {
+                Some(SnapshotState::Running) => RUNNING,
+                Some(SnapshotState::Completed) | None => COMPLETED,
+            }));
             // As Debezium confirms: the last commit, or before the first one the last event.
             if let Some(lsn) = position.last_commit.or(position.processed) {
                 running.confirmed.send_if_modified(|confirmed| {
