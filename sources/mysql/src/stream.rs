@@ -708,7 +708,7 @@ impl<'a> Stream<'a> {
         };
         let changes = match ddl::apply(&mut self.tables, &dialect, database, sql) {
             Ok(changes) => changes,
-            Err(error) => return self.not_understood(sql, error),
+            Err(error) => return self.not_understood(database, sql, error).await,
         };
         let options = self.options;
         let captures = |id: &TableId| options.captures(&id.database, &id.table);
@@ -743,8 +743,9 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    /// A statement that can't be parsed: its table, if it is one of ours, is not known from here on.
-    fn not_understood(&mut self, sql: &str, error: ddl::Error) -> Result<()> {
+    /// A statement that can't be parsed: its table, if it is one of ours, is not known from here on. The history has the
+    /// statement, so that a recovery comes to the same end.
+    async fn not_understood(&mut self, database: &str, sql: &str, error: ddl::Error) -> Result<()> {
         if self.options.ddl_filter.ignores(sql) {
             return Ok(());
         }
@@ -754,8 +755,13 @@ impl<'a> Stream<'a> {
                 self.tables.remove(&id);
                 self.plans.remove(&id);
                 self.maps.clear();
-                self.unknown.insert(id, error.to_string());
-                Ok(())
+                self.unknown.insert(id.clone(), error.to_string());
+                self.kept.forget(&id);
+                let change = Change {
+                    table: Some(id),
+                    ..Change::of_database(database, sql)
+                };
+                self.keep(&change).await
             }
             _ => {
                 tracing::debug!(%error, "a statement is stepped over");
