@@ -1,6 +1,6 @@
 //! Field-by-field comparison of two JSON values.
 
-use super::expected::{DEFERRED_PLUGINS, OURS_ALONE, UNCOMPARED};
+use super::expected::{DEFERRED_PLUGINS, OPTIONS_OURS_ALONE, OURS_ALONE, UNCOMPARED};
 use serde_json::Value;
 
 /// Appends what `actual` has otherwise than `recorded`. Lists of plugins are compared without those that come later,
@@ -89,6 +89,9 @@ fn available(list: &[Value]) -> Vec<&Value> {
         // what of a position is ours alone stands under a partition of its own
         let ours =
             OURS_ALONE.iter().any(|(name, _)| of(&[name])) || value.pointer("/partition/tapline").is_some();
+        let option = value.get("name").and_then(Value::as_str);
+        let ours =
+            ours || option.is_some_and(|name| OPTIONS_OURS_ALONE.iter().any(|(ours, _)| name == *ours));
         if of(DEFERRED_PLUGINS) || ours {
             continue;
         }
