@@ -1,7 +1,7 @@
 //! `make bench`: how fast, how lean, how soon, against what the databases themselves can do.
 //!
 //! Every measure appends one JSON line to `target/bench.jsonl` and a table closes the run. Subjects: `limit` is what
-//! the server gives to its own tool (`pg_recvlogical`, `COPY`, one `INSERT … SELECT`), `tapline` the built binary,
+//! the server gives to its own tool (`pg_recvlogical`, `mysqlbinlog`, `COPY`, one `INSERT … SELECT`), `tapline` the built binary,
 //! `debezium` (with `PEERS=1`) the real one on Kafka Connect, with the same codec, linger and batch settings.
 //! A figure is the median of three runs, each of a fresh worker; every run of `postgres-stream` drains a copy of
 //! one logical slot, so all of them read the same log.
@@ -32,6 +32,7 @@ mod subject;
 mod idle;
 mod latency;
 mod memory;
+mod mysql;
 mod sink;
 mod snapshot;
 mod start;
@@ -40,7 +41,8 @@ mod stream;
 use peer::Peer;
 use report::Report;
 use std::cell::OnceCell;
-use tapline_harness::{Kafka, Postgres};
+use tapline_harness::mysql::Kind;
+use tapline_harness::{Kafka, Mysql, Postgres};
 
 type Benchmark = fn(&Bench);
 
@@ -52,6 +54,8 @@ const BENCHES: &[(&str, Benchmark)] = &[
     ("postgres-stream", stream::postgres),
     ("embedded-stream", stream::embedded),
     ("postgres-snapshot", snapshot::postgres),
+    ("mysql-stream", mysql::stream),
+    ("mysql-snapshot", mysql::snapshot),
     ("sink-postgres-upsert", sink::postgres_upsert),
     ("memory-transaction", memory::transaction),
     ("memory-topic", memory::topic),
@@ -66,6 +70,7 @@ struct Bench {
     subjects: Vec<String>,
     report: Report,
     postgres: OnceCell<Postgres>,
+    mysql: OnceCell<Mysql>,
     kafka: OnceCell<Kafka>,
     peer: OnceCell<Peer>,
 }
@@ -75,6 +80,10 @@ impl Bench {
         // durable, as a user's is; `wal_sender_timeout` off for readers that never answer
         self.postgres
             .get_or_init(|| Postgres::start(&["wal_sender_timeout=0", "max_wal_size=16GB"]))
+    }
+
+    fn mysql(&self) -> &Mysql {
+        self.mysql.get_or_init(|| Mysql::start(Kind::MySql, &[]))
     }
 
     fn kafka(&self) -> &Kafka {
@@ -129,6 +138,7 @@ fn main() {
         ),
         report: Report::open(),
         postgres: OnceCell::new(),
+        mysql: OnceCell::new(),
         kafka: OnceCell::new(),
         peer: OnceCell::new(),
     };

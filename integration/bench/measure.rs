@@ -7,6 +7,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use tapline_harness::{Mysql, Postgres};
 
 /// What one run of a subject cost.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +25,7 @@ pub struct Run {
     /// CPU seconds of the Kafka broker.
     pub kafka_s: f64,
     /// CPU seconds of the database server.
-    pub postgres_s: f64,
+    pub database_s: f64,
     /// Cores that were busy with something else: where this is not near 0, rates are contended and CPU seconds compare.
     pub other_cores: f64,
 }
@@ -42,7 +43,7 @@ pub struct Meter<'a> {
 struct Spent {
     subject: f64,
     kafka: f64,
-    postgres: f64,
+    database: f64,
     own: f64,
     machine: f64,
 }
@@ -76,7 +77,7 @@ impl<'a> Meter<'a> {
         let meter = Meter::new(bench, None);
         work();
         let mut run = meter.run(events, meter.start.elapsed().as_secs_f64(), events);
-        run.cpu_s = run.postgres_s;
+        run.cpu_s = run.database_s;
         run
     }
 
@@ -111,8 +112,8 @@ impl<'a> Meter<'a> {
     fn run(&self, events: u64, secs: f64, counted: u64) -> Run {
         let (now, begin) = (spent(self.bench, self.subject), self.begin);
         let cpu_s = now.subject - begin.subject;
-        let (kafka_s, postgres_s) = (now.kafka - begin.kafka, now.postgres - begin.postgres);
-        let others = now.machine - begin.machine - cpu_s - kafka_s - postgres_s - (now.own - begin.own);
+        let (kafka_s, database_s) = (now.kafka - begin.kafka, now.database - begin.database);
+        let others = now.machine - begin.machine - cpu_s - kafka_s - database_s - (now.own - begin.own);
         Run {
             events,
             secs,
@@ -120,7 +121,7 @@ impl<'a> Meter<'a> {
             cpu_s,
             peak_mb: self.subject.map(peak_mb),
             kafka_s,
-            postgres_s,
+            database_s,
             other_cores: (others / self.start.elapsed().as_secs_f64()).max(0.0),
         }
     }
@@ -130,10 +131,14 @@ fn spent(bench: &Bench, subject: Option<u32>) -> Spent {
     Spent {
         subject: subject.map_or_else(ended_children_seconds, cpu_seconds),
         kafka: bench.kafka.get().map_or(0.0, |kafka| tree_seconds(kafka.pid())),
-        postgres: bench
-            .postgres
-            .get()
-            .map_or(0.0, |postgres| tree_seconds(postgres.pid())),
+        database: [
+            bench.postgres.get().map(Postgres::pid),
+            bench.mysql.get().map(Mysql::pid),
+        ]
+        .into_iter()
+        .flatten()
+        .map(tree_seconds)
+        .sum(),
         own: cpu_seconds(std::process::id()),
         machine: machine_seconds(),
     }

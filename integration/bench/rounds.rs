@@ -53,7 +53,7 @@ impl<'a> Rounds<'a> {
                 "peak_rss_mb": run.peak_mb.map(|mb| round(mb, 1)),
                 "ratio_to_limit": limit.map(|limit| round(run.per_s / limit, 2)),
                 "kafka_us_per_event": per_event(run.kafka_s),
-                "postgres_us_per_event": per_event(run.postgres_s),
+                "database_us_per_event": per_event(run.database_s),
                 "other_cores": round(run.other_cores, 2),
                 "all_per_s": rates,
                 "settings": settings,

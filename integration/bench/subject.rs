@@ -84,6 +84,31 @@ impl<'a> Subject<'a> {
         assert!(answer.status < 300, "{} {}", answer.status, answer.body);
     }
 
+    /// Makes the connector, stopped, with a stored offset of its server.
+    pub fn put_at(&self, name: &str, config: &Value, offset: &Value) {
+        let made = json!({ "name": name, "config": config, "initial_state": "STOPPED" });
+        self.ask("POST", "/connectors", Some(&made));
+        let offsets = json!({ "offsets": [{ "partition": { "server": name }, "offset": offset }] });
+        self.ask("PATCH", &format!("/connectors/{name}/offsets"), Some(&offsets));
+    }
+
+    /// Lets a stopped connector run.
+    pub fn resume(&self, name: &str) {
+        self.ask("PUT", &format!("/connectors/{name}/resume"), None);
+    }
+
+    /// The connector's stored offsets.
+    pub fn offsets(&self, name: &str) -> Value {
+        self.ask("GET", &format!("/connectors/{name}/offsets"), None)
+    }
+
+    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let body = body.map(Value::to_string);
+        let answer = request(self.address(), method, path, body.as_deref()).expect("an answer");
+        assert!(answer.status < 300, "{} {}", answer.status, answer.body);
+        serde_json::from_str(&answer.body).unwrap_or_default()
+    }
+
     /// Stops the connector, then deletes its offsets and itself.
     pub fn remove(&self, name: &str) {
         let rest =

@@ -5,6 +5,7 @@
 mod binary;
 mod broker_clients;
 mod kills;
+mod mysql_to_postgres;
 mod postgres_source;
 mod postgres_to_postgres;
 mod relational_sink;

@@ -5,6 +5,7 @@
 #   mysql.sh start DIR PORT mysql|mariadb [NAME=VALUE…]   PORT 0: a free one; prints the port. DIR is made when missing
 #   mysql.sh stop DIR | kill DIR                          a clean shutdown | SIGKILL
 #   mysql.sh sql DIR ARG…                                 the command-line client as root, on the socket DIR/socket
+#   mysql.sh binlog DIR PORT FILE                         mysqlbinlog reads the log from FILE to its end, into nothing
 # NAME=VALUE are server settings (gtid_mode=OFF). As root the server runs as the user `tapline`, which is made.
 . "$(dirname "$0")/lib.sh"
 . "$HERE/sid.sh"
@@ -47,6 +48,20 @@ start() {
   echo "$port"
 }
 
+# The tool names the files it writes like those of the log: these lead to the null device.
+binlog() {
+  local dir=$1 port=$2 file=$3 out number
+  sid_ready
+  sid_command "$dir"
+  out=$(mktemp -d /dev/shm/tapline.XXXXXX)
+  trap "rm -rf $out" EXIT
+  for number in $(seq -f %06g 1 99); do ln -s /dev/null "$out/binlog.$number"; done
+  chmod 755 "$out"
+  "${SID_COMMAND[@]}" mysqlbinlog --no-defaults --read-from-remote-server --raw --to-last-log --get-server-public-key \
+    --host "$HOST" --port "$port" --user tapline --password=tapline --result-file="$out/" "$file" 2>"$dir/mysqlbinlog.log" ||
+    die "mysqlbinlog failed: $(tail -3 "$dir/mysqlbinlog.log")"
+}
+
 settings() {
   cat <<C
 [mysqld]
@@ -85,6 +100,7 @@ case ${1:-} in
   start) [ $# -ge 4 ] || usage "$0"; shift; start "$@" ;;
   stop) halt "$2" mysql ;;
   kill) halt "$2" mysql KILL ;;
+  binlog) [ $# = 4 ] || usage "$0"; binlog "${@:2}" ;;
   sql) [ $# -ge 2 ] || usage "$0"; client "${@:2}" ;;
   *) usage "$0" ;;
 esac

@@ -56,6 +56,12 @@ impl Mysql {
         self.port
     }
 
+    /// The server's process.
+    pub fn pid(&self) -> u32 {
+        let text = std::fs::read_to_string(self.dir.join("mysql.pid")).expect("it was started");
+        text.trim().parse().expect("a pid")
+    }
+
     /// The folder of the data (`db`), the log and the Unix socket (`socket`).
     pub fn dir(&self) -> &Path {
         &self.dir

@@ -1,6 +1,7 @@
-//! The configurations of the pipeline that most scenarios run: Postgres → topic → Postgres.
+//! The configurations of the pipelines that most scenarios run: Postgres, MySQL or MariaDB → topic → Postgres.
 
-use crate::Postgres;
+use crate::mysql::Kind;
+use crate::{Mysql, Postgres};
 use serde_json::{Value, json};
 
 /// A source of these tables (`public.a,public.b`) of `database`; prefix, slot and publication are named alike.
@@ -19,6 +20,30 @@ pub fn source(postgres: &Postgres, database: &str, name: &str, tables: &str) -> 
         "slot.name": name,
         "publication.name": name,
         "publication.autocreate.mode": "filtered",
+    })
+}
+
+/// A source of these tables (`shop.a,shop.b`) of a MySQL or MariaDB server, by the connector for it; topic prefix and
+/// `database.server.id` are of its own name. Schemas and history lie in topics of that prefix.
+pub fn mysql_source(server: &Mysql, bootstrap: &str, name: &str, tables: &str) -> Value {
+    let class = match server.kind() {
+        Kind::MySql => "io.debezium.connector.mysql.MySqlConnector",
+        Kind::MariaDb => "io.debezium.connector.mariadb.MariaDbConnector",
+    };
+    let id = name
+        .bytes()
+        .fold(5000u32, |id, byte| id * 31 % 1_000_003 + u32::from(byte));
+    json!({
+        "connector.class": class,
+        "database.hostname": "127.0.0.1",
+        "database.port": server.port().to_string(),
+        "database.user": "tapline",
+        "database.password": "tapline",
+        "database.server.id": id.to_string(),
+        "topic.prefix": name,
+        "table.include.list": tables,
+        "schema.history.internal.kafka.bootstrap.servers": bootstrap,
+        "schema.history.internal.kafka.topic": format!("{name}.schema-history"),
     })
 }
 

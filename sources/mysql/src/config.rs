@@ -230,7 +230,8 @@ impl Options {
             Flavor::MySql => Dialect::mysql(),
             Flavor::MariaDb => Dialect::mariadb(),
         };
-        dialect.comments = self.comments;
+        // MariaDB's connector keeps them whatever is set.
+        dialect.comments = self.comments || self.flavor == Flavor::MariaDb;
         dialect
     }
 

@@ -7,12 +7,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tapline_api::offset::Offset;
 use tapline_api::source::OffsetReader;
 use tapline_api::topic_log::TopicLogs;
 use tapline_api::{Error, Result};
 use tapline_cdc::clock::Instant as Clock;
 use tapline_cdc::headers::{ContextHeaders, uuid_v7};
 use tapline_cdc::heartbeat::Heartbeat;
+use tapline_cdc::transaction::Transactions;
 use tapline_databases::mysql::literal;
 use tokio_util::sync::CancellationToken;
 
@@ -37,7 +39,9 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 pub(crate) struct Driver {
     pub(crate) options: Options,
     pub(crate) task: u32,
-    /// The stored offset.
+    /// The stored offset, as it lies there.
+    pub(crate) stored: Option<Offset>,
+    /// What it says.
     pub(crate) position: Option<Position>,
     pub(crate) offsets: Arc<dyn OffsetReader>,
     pub(crate) logs: Arc<dyn TopicLogs>,
@@ -78,6 +82,9 @@ impl Driver {
         let history =
             SchemaHistory::open(&*self.logs, &self.options.config, self.options.naming.prefix()).await?;
         let mut events = Events::new(&self.options, self.headers());
+        if let Some(transactions) = &mut events.transactions {
+            *transactions = Transactions::load(self.options.naming.transaction(), self.stored.as_ref());
+        }
         let changes = SchemaChangeRecords::new(
             self.options.flavor,
             self.options.naming.prefix(),

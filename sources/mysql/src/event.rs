@@ -119,6 +119,12 @@ impl Events {
         self.records.push(record);
     }
 
+    /// Puts a transaction's boundary in, which has no headers.
+    pub(crate) fn push_boundary(&mut self, record: Record) {
+        self.bytes += RECORD_OVERHEAD;
+        self.records.push(record);
+    }
+
     /// A row that a snapshot read.
     pub(crate) fn read(&mut self, plan: &Plan, row: Row, marker: SnapshotMarker, origin: &Origin) -> Record {
         let source = self.source(&plan.database, &plan.table_name, marker, origin);

@@ -178,8 +178,23 @@ pub(crate) struct Tracker {
     skip_events: u64,
     skipping: bool,
     skip_rows: u64,
-    /// Whether the position has moved since it was last asked for.
+    /// Where the last rows stand, until another transaction begins.
+    told: Option<Told>,
+    /// The id of a transaction that has ended, which counts as executed when the next one begins.
+    ended: Option<AnyGtid>,
+    /// Whether the position has moved since it was last asked for, by more than the end of the last rows' transaction.
     pub(crate) moved: bool,
+    /// Whether that end has not been stored.
+    pub(crate) owes_end: bool,
+}
+
+/// A place within a transaction: what Debezium stores with the transaction's last record.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    pos: u64,
+    event: u64,
+    row: u64,
+    ts_sec: Option<i64>,
 }
 
 impl Tracker {
@@ -196,23 +211,54 @@ impl Tracker {
             skip_events: position.event,
             skipping: false,
             skip_rows: position.row,
+            told: None,
+            ended: None,
             moved: false,
+            owes_end: false,
             restart: position,
         }
     }
 
     /// The position to store now.
     pub(crate) fn position(&self) -> Position {
-        let gtids = if self.gtids.is_empty() {
-            self.restart.gtids.clone()
-        } else {
-            Some(self.gtids.text())
+        let executed = match &self.ended {
+            Some(ended) => {
+                let mut gtids = self.gtids.clone();
+                gtids.add(ended);
+                self.text(&gtids)
+            }
+            None => self.text(&self.gtids),
         };
         Position {
-            gtids,
+            gtids: executed,
             snapshot: false,
             ..self.restart.clone()
         }
+    }
+
+    /// The position to store with the records so far: that of the last one where nothing but its transaction's end has come
+    /// since, as Debezium does; and whether it is that.
+    pub(crate) fn position_of_records(&self) -> (Position, bool) {
+        let Some(told) = self.told else {
+            return (self.position(), false);
+        };
+        let position = Position {
+            pos: told.pos,
+            event: told.event,
+            row: told.row,
+            ts_sec: told.ts_sec,
+            gtids: self.text(&self.gtids),
+            snapshot: false,
+            ..self.restart.clone()
+        };
+        (position, true)
+    }
+
+    fn text(&self, gtids: &Gtids) -> Option<String> {
+        if gtids.is_empty() {
+            return self.restart.gtids.clone();
+        }
+        Some(gtids.text())
     }
 
     /// ROTATE: the next file, and where it is read from; the one that was made up at the beginning says so too.
@@ -224,6 +270,7 @@ impl Tracker {
             self.restart.pos = pos;
             self.restart.event = 0;
             self.restart.row = 0;
+            self.told = None;
             self.moved = true;
         }
         self.file = file;
@@ -267,7 +314,8 @@ impl Tracker {
     }
 
     fn close_gtid(&mut self) {
-        if let Some(gtid) = self.current.take() {
+        self.told = None;
+        for gtid in [self.ended.take(), self.current.take()].into_iter().flatten() {
             self.gtids.add(&gtid);
             self.moved = true;
         }
@@ -276,6 +324,7 @@ impl Tracker {
     /// BEGIN, at the event that is being read.
     pub(crate) fn begin(&mut self) {
         self.in_transaction = true;
+        self.told = None;
         if self.skip_events > 0 {
             self.skipping = true;
             // What is stored already says more.
@@ -300,12 +349,15 @@ impl Tracker {
         self.skip_events = 0;
         self.skipping = false;
         self.skip_rows = 0;
-        self.close_gtid();
+        self.ended = self.current.take().or(self.ended.take());
         self.restart.file.clone_from(&self.file);
         self.restart.pos = self.next;
         self.restart.event = 0;
         self.restart.row = 0;
-        self.moved = true;
+        match self.told {
+            Some(_) => self.owes_end = true,
+            None => self.moved = true,
+        }
     }
 
     /// The event that was being read is behind.
@@ -317,6 +369,7 @@ impl Tracker {
         }
         if self.in_transaction {
             self.restart.event += 1;
+            self.restart.row = 0;
         }
     }
 
@@ -338,7 +391,29 @@ impl Tracker {
     /// All `rows` of the event that is being read are behind.
     pub(crate) fn rows(&mut self, rows: u64) {
         self.restart.row = rows;
+        self.tell();
+    }
+
+    /// A record of this transaction stands here.
+    pub(crate) fn tell(&mut self) {
+        self.told = Some(Told {
+            pos: self.restart.pos,
+            event: self.restart.event,
+            row: self.restart.row,
+            ts_sec: self.restart.ts_sec,
+        });
         self.moved = true;
+    }
+
+    /// A heartbeat is to tell all that has come.
+    pub(crate) fn tell_all(&mut self) {
+        self.told = None;
+    }
+
+    /// What [`position_of_records`](Self::position_of_records) gave is on its way; `within` as it said.
+    pub(crate) fn stored(&mut self, within: bool) {
+        self.moved = false;
+        self.owes_end &= within;
     }
 
     /// The second that stands in offsets.

@@ -42,6 +42,8 @@ use crate::wire::{Block, Connection, server_error};
 
 /// How often a position without a record goes out.
 const IDLE_MARK: Duration = Duration::from_secs(1);
+/// How long the end of the last record's transaction may wait to be stored: Debezium does not store it at all.
+const END_MARK: Duration = Duration::from_secs(30);
 /// A read of so much means that more is coming.
 const BACKLOG: usize = 16 * 1024;
 /// How long to let it gather then.
@@ -74,6 +76,8 @@ pub(crate) struct Stream<'a> {
     foreign: bool,
     payload: Option<Payload>,
     documents: Vec<Option<Range<usize>>>,
+    /// What an offset says of the transaction that ended last.
+    ended: Vec<(String, serde_json::Value)>,
 }
 
 /// A TABLE_MAP, and what is done with rows of it.
@@ -134,6 +138,7 @@ impl<'a> Stream<'a> {
             foreign: false,
             payload: None,
             documents: Vec::new(),
+            ended: Vec::new(),
         }
     }
 
@@ -142,6 +147,7 @@ impl<'a> Stream<'a> {
         let sender = self.output.sender();
         let mut block = Block::default();
         let mut idle_due = Instant::now() + IDLE_MARK;
+        let mut end_due = Instant::now() + END_MARK;
         let mut ready_at = Instant::now();
         let mut heard = Instant::now();
         loop {
@@ -162,7 +168,9 @@ impl<'a> Stream<'a> {
             let now = Instant::now();
             self.beat(now).await;
             let has_records = !self.events.records.is_empty();
-            let has_output = has_records || self.tracker.moved && now >= idle_due;
+            let has_output = has_records
+                || self.tracker.moved && now >= idle_due
+                || self.tracker.owes_end && now >= end_due;
             let reading = block.is_empty() && self.payload.is_none();
             if !reading {
                 // While we don't listen, silence says nothing.
@@ -177,6 +185,9 @@ impl<'a> Stream<'a> {
             if self.tracker.moved && !has_output {
                 wake = wake.min(idle_due);
             }
+            if self.tracker.owes_end && !has_output {
+                wake = wake.min(end_due);
+            }
             if let Some(heartbeat) = &self.heartbeat {
                 wake = wake.min(Instant::from_std(heartbeat.due()));
             }
@@ -186,14 +197,22 @@ impl<'a> Stream<'a> {
                 () = cancel.cancelled() => return Ok(()),
                 permit = sender.reserve(), if has_output => {
                     let Ok(permit) = permit else { return Ok(()) };
-                    let transaction = self.events.transactions.as_ref();
-                    let transaction = transaction.map(|t| t.offset_entries()).unwrap_or_default();
-                    let offset = self.tracker.position().to_offset(transaction);
+                    let (position, within) = match has_records {
+                        true => self.tracker.position_of_records(),
+                        false => (self.tracker.position(), false),
+                    };
+                    let transaction = match &self.events.transactions {
+                        Some(transactions) if transactions.id().is_some() => transactions.offset_entries(),
+                        _ if within => self.ended.clone(),
+                        _ => Vec::new(),
+                    };
+                    let offset = position.to_offset(transaction);
                     let (records, bytes) = self.events.take();
                     let marks = self.kept.marks(records.len(), &offset, &self.tables);
                     permit.send(Ok(self.output.batch(records, bytes, marks, Some(offset))));
-                    self.tracker.moved = false;
+                    self.tracker.stored(within);
                     idle_due = Instant::now() + IDLE_MARK;
+                    end_due = Instant::now() + END_MARK;
                 }
                 () = sleep_until(wake) => {}
                 read = gather(&mut connection, ready_at), if reading => {
@@ -217,6 +236,7 @@ impl<'a> Stream<'a> {
             return;
         };
         self.events.records.push(record);
+        self.tracker.tell_all();
         if let Some(query) = &self.options.heartbeat_query
             && let Err(error) = self.catalog.connection.execute(query).await
         {
@@ -410,10 +430,14 @@ impl<'a> Stream<'a> {
             Value::String(gtid) => gtid.to_string(),
             _ => format!("file={},pos={}", self.tracker.file, self.tracker.pos),
         };
+        if self.tracker.is_skipping() && transactions.id() == Some(&id) {
+            // It goes on where the stored offset left it.
+            return;
+        }
         transactions.begin(id.clone());
         if !self.tracker.is_skipping() {
             let record = transactions.begun(id, self.origin.at.millis());
-            self.events.push(record);
+            self.events.push_boundary(record);
         }
     }
 
@@ -423,12 +447,12 @@ impl<'a> Stream<'a> {
             && let Some(transactions) = &mut self.events.transactions
             && let Some(id) = transactions.id().map(str::to_owned)
         {
+            self.ended = transactions.offset_entries();
+            let record = transactions.ended(id, self.origin.at.millis());
+            transactions.forget();
             if !skipping {
-                let record = transactions.ended(id, self.origin.at.millis());
-                self.events.push(record);
-            }
-            if let Some(transactions) = &mut self.events.transactions {
-                transactions.forget();
+                self.events.push_boundary(record);
+                self.tracker.tell();
             }
         }
         self.tracker.commit();
@@ -639,7 +663,6 @@ impl<'a> Stream<'a> {
                 _ => self.events.created(plan, first, &self.origin),
             }
         }
-        self.origin.row = 0;
         Ok(number)
     }
 
@@ -796,7 +819,8 @@ impl<'a> Stream<'a> {
             false => Value::from(names.to_owned()),
         };
         let origin = Origin {
-            thread: Value::Null,
+            // Of statements Debezium tells milliseconds.
+            at: Clock::from_micros(self.origin.at.millis() * 1000),
             query: Value::Null,
             ..self.origin.clone()
         };
@@ -866,8 +890,8 @@ async fn gather(connection: &mut Connection, ready_at: Instant) -> Result<usize>
     Ok(connection.read().await?)
 }
 
-/// The commit's time from a GTID event, which has it since MySQL 8.0.1, in microseconds; kept to milliseconds, as Debezium
-/// does.
+/// The commit's time from a GTID event, which has it since MySQL 8.0.1, in microseconds; which is what Debezium
+/// tells of rows.
 fn commit_time(body: &[u8]) -> Option<Clock> {
     let mut r = Reader::from(body, 1 + 16 + 8 + 1 + 16, "a GTID event");
     let immediate = r.uint(7).ok()?;
@@ -878,7 +902,7 @@ fn commit_time(body: &[u8]) -> Option<Clock> {
     let micros = i64::try_from(original & !(1 << 55))
         .ok()
         .filter(|micros| *micros > 0)?;
-    Some(Clock::from_micros(micros / 1000 * 1000))
+    Some(Clock::from_micros(micros))
 }
 
 /// In which character set a statement is written.

@@ -146,6 +146,10 @@ impl Plan {
             };
             let complete = |schema: SchemaBuilder| {
                 let schema = schema.set_optional(optional);
+                let schema = match (&column.comment, mapping.schema.doc()) {
+                    (Some(comment), None) if !comment.is_empty() => schema.doc(comment.clone()),
+                    _ => schema,
+                };
                 match default.clone() {
                     Some(default) => schema.default(default).build(),
                     None => schema.build(),

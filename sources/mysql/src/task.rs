@@ -54,6 +54,7 @@ impl SourceTask for Task {
         let driver = Driver {
             options,
             task: context.task,
+            stored,
             position,
             offsets: context.offsets,
             logs: context.logs,
