@@ -40,10 +40,7 @@ pub const UNCOMPARED: &[(&str, &str)] = &[
 ];
 
 /// Steps that are not answered as recorded yet.
-const DEFERRED: &[(u64, &str)] = &[(
-    11,
-    "the MySQL source's options have no groups, widths and names for display yet",
-)];
+const DEFERRED: &[(u64, &str)] = &[];
 
 /// Steps that are answered otherwise on purpose.
 const OTHERWISE: &[(u64, u16, &str, &str)] = &[

@@ -22,6 +22,8 @@ use crate::value::BinaryMode;
 
 pub(crate) use options::OPTIONS;
 
+const NAMING: &str = "io.debezium.schema.DefaultTopicNamingStrategy";
+
 /// `snapshot.mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SnapshotMode {
@@ -104,13 +106,16 @@ pub(crate) fn findings(config: &Config) -> Vec<(String, String)> {
     if let Err(error) = converters(config) {
         found.push(("converters".to_owned(), error.message().to_owned()));
     }
+    for info in options::UNLISTED.validate(config) {
+        found.extend(info.errors.into_iter().map(|error| (info.name.clone(), error)));
+    }
     found
 }
 
 impl Options {
     /// Reads a configuration, or says the first thing that is wrong with it.
     pub(crate) fn new(config: &Config, flavor: Flavor) -> Result<Self> {
-        let parsed = OPTIONS.parse(config)?;
+        let parsed = OPTIONS.parse(config)?.with(options::UNLISTED.parse(config)?);
         if let Some((_, text)) = findings(config).into_iter().next() {
             return Err(Error::config(text));
         }
@@ -122,11 +127,12 @@ impl Options {
             true => Duration::from_secs(86_400),
             false => duration,
         };
-        let strategy = parsed.required("topic.naming.strategy")?;
+        // What is listed as the default is that of other connectors; Debezium runs with this one.
+        let strategy = given(config, "topic.naming.strategy").unwrap_or(NAMING);
         Ok(Self {
             flavor,
             config: config.clone(),
-            settings: settings(&parsed, flavor)?,
+            settings: settings(config, &parsed, flavor)?,
             initial_statements: statements(parsed.text("database.initial.statements").unwrap_or_default()),
             server_id: u32::try_from(parsed.integer("database.server.id")?).unwrap_or(u32::MAX),
             query_timeout: limited(parsed.millis("database.query.timeout.ms")?),
@@ -263,7 +269,11 @@ fn filters(config: &Config, ignore_builtin: bool) -> Result<Filters> {
     Filters::new(&config, ignore_builtin)
 }
 
-fn settings(parsed: &Parsed, flavor: Flavor) -> Result<Settings> {
+fn given<'a>(config: &'a Config, name: &str) -> Option<&'a str> {
+    config.get(name).map(str::trim).filter(|value| !value.is_empty())
+}
+
+fn settings(config: &Config, parsed: &Parsed, flavor: Flavor) -> Result<Settings> {
     let mut settings = Settings::new(
         parsed.required("database.hostname")?,
         parsed.required("database.user")?,
@@ -272,7 +282,7 @@ fn settings(parsed: &Parsed, flavor: Flavor) -> Result<Settings> {
         .map_err(|_| Error::config("The 'database.port' value is invalid: a port is at most 65535"))?;
     settings.password = parsed.secret("database.password").cloned();
     settings.connect_timeout = parsed.millis("connect.timeout.ms")?;
-    settings.ssl_mode = match parsed.text("database.ssl.mode").filter(|mode| !mode.is_empty()) {
+    settings.ssl_mode = match given(config, "database.ssl.mode") {
         Some(mode) => mode
             .parse::<SslMode>()
             .map_err(|error| Error::config(format!("The 'database.ssl.mode' value is invalid: {error}")))?,

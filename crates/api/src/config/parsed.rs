@@ -106,6 +106,13 @@ impl ConfigValue {
 pub struct Parsed(pub(super) HashMap<&'static str, ConfigValue>);
 
 impl Parsed {
+    /// These, and those of another declaration.
+    #[must_use]
+    pub fn with(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     /// The raw value.
     pub fn value(&self, name: &str) -> &ConfigValue {
         self.0.get(name).unwrap_or(&ConfigValue::Null)
