@@ -229,3 +229,8 @@ pub(crate) static UNLISTED: ConfigDef = ConfigDef::new(&[
     )
     .default("false"),
 ]);
+
+/// Values to offer, in the order in which Debezium's answer has them.
+fn offer(values: &[&str]) -> Vec<String> {
+    values.iter().map(|&value| value.to_owned()).collect()
+}
