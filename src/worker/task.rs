@@ -56,6 +56,21 @@ impl TaskContext {
         self.worker.config.millis("task.shutdown.graceful.timeout.ms")
     }
 
+    /// After a failure of an attempt: waits for the next one, or gives the failure back.
+    ///
+    /// # Errors
+    /// The failure, when it is not retriable or there were enough retries.
+    pub async fn again(&self, retries: &mut Retries, error: Error) -> Result<()> {
+        let message = error.to_string();
+        let wait = retries.after(error)?;
+        tracing::warn!("task {} tries again in {wait:?}: {message}", self.id);
+        tokio::select! {
+            () = self.cancel.cancelled() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+        Ok(())
+    }
+
     /// Waits while the task is not to run. `false` when it is to end.
     pub async fn resumed(&self) -> bool {
         let mut target = self.target.clone();

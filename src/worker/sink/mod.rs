@@ -9,19 +9,22 @@
 //! partitions go, and at the end, and only for what is flushed. A retriable failure puts the same batch again; the
 //! consumer stays in its group meanwhile.
 
+mod commit;
 mod dead_letter;
 mod decode;
 mod events;
+mod figures;
+mod partitions;
+mod put;
 mod reader;
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tapline_api::config::Config;
-use tapline_api::metrics::Metric;
 use tapline_api::record::TopicPartition;
-use tapline_api::sink::{Assigned, SinkConnector, SinkContext, SinkOffsets, SinkTask};
+use tapline_api::sink::{SinkConnector, SinkContext, SinkOffsets, SinkTask};
 use tapline_api::{Error, Kind, Result};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
@@ -29,9 +32,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::dead_letter::{DeadLetters, Reporter};
 use self::decode::Decoder;
-use self::events::{Batch, Event, Listener, Shared, Waiting};
+use self::events::{Event, Listener, Shared, Waiting};
+use self::figures::Figures;
 use self::reader::Reader;
-use super::backoff::Backoff;
 use super::status::{State, TargetState};
 use super::task::{Retries, TaskContext};
 use super::thread::{Thread, spawn};
@@ -44,23 +47,14 @@ const CHANNEL: usize = 1;
 const BATCH_RECORDS: usize = 2000;
 /// How long rows may stay in a busy sink's buffer.
 const FLUSH: Duration = Duration::from_secs(1);
-/// The longest wait before a batch is put again.
-const PUT_AGAIN: Duration = Duration::from_secs(10);
 
 /// Runs a sink task until it is cancelled or fails.
 pub async fn run(context: &TaskContext, connector: &dyn SinkConnector) -> Result<()> {
     let mut retries = Retries::new(&context.connector);
     while context.resumed().await {
-        let error = match attempt(context, connector, &mut retries).await {
+        match attempt(context, connector, &mut retries).await {
             Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
-        let message = error.to_string();
-        let wait = retries.after(error)?;
-        tracing::warn!("task {} tries again in {wait:?}: {message}", context.id);
-        tokio::select! {
-            () = context.cancel.cancelled() => return Ok(()),
-            () = tokio::time::sleep(wait) => {}
+            Err(error) => context.again(&mut retries, error).await?,
         }
     }
     Ok(())
@@ -364,358 +358,11 @@ impl Loop<'_> {
         }
         Ok(())
     }
-
-    async fn open(&mut self, partitions: Vec<Assigned>) -> Result<SinkOffsets> {
-        let mut backoff = Backoff::new(PUT_AGAIN);
-        let starts = loop {
-            match self.task.open(&partitions).await {
-                Err(error) if error.kind() == Kind::Retriable && !self.context.cancel.is_cancelled() => {
-                    tracing::warn!(
-                        "task {} could not open partitions, and will again: {error}",
-                        self.context.id
-                    );
-                    self.wait(backoff.wait()).await;
-                }
-                opened => break opened?,
-            }
-        };
-        self.owned
-            .extend(partitions.into_iter().map(|assigned| assigned.partition));
-        self.figures
-            .partitions
-            .set(i64::try_from(self.owned.len()).unwrap_or(i64::MAX));
-        tracing::debug!("task {} has partitions {:?}", self.context.id, self.owned);
-        Ok(starts)
-    }
-
-    /// Partitions go: makes what was put of them durable and commits it, unless they are lost already.
-    async fn release(&mut self, partitions: Vec<TopicPartition>, lost: bool) -> Result<()> {
-        if !lost {
-            // One try each: what fails comes again, to whoever has the partitions next.
-            for batch in std::mem::take(&mut self.waiting) {
-                if let Err(error) = self.try_put(batch).await {
-                    tracing::warn!(
-                        "task {} gives partitions up unfinished: {}",
-                        self.context.id,
-                        error.1
-                    );
-                    self.waiting.push_back(error.0);
-                }
-            }
-            match self.flush().await {
-                Ok(()) => self.commit_or_later().await,
-                Err(error) => {
-                    tracing::warn!("task {} gives partitions up unflushed: {error}", self.context.id)
-                }
-            }
-        }
-        for batch in &mut self.waiting {
-            batch.forget(&partitions);
-        }
-        self.waiting.retain(|batch| !batch.is_empty());
-        for offsets in [&mut self.accepted, &mut self.durable, &mut self.committed] {
-            offsets.retain(|key, _| !partitions.contains(key));
-        }
-        self.owned.retain(|key| !partitions.contains(key));
-        self.figures
-            .partitions
-            .set(i64::try_from(self.owned.len()).unwrap_or(i64::MAX));
-        self.task.close(&partitions).await
-    }
-
-    /// Puts a batch, as often as it takes.
-    async fn put(&mut self, batch: Batch, retries: &mut Retries) -> Result<()> {
-        let tolerance = self.reporter.tolerance.clone();
-        // Without a limit of its own a batch is put again for ever, as Java redelivers it.
-        let limit = tolerance.retry_timeout().filter(|limit| !limit.is_zero());
-        let mut backoff = Backoff::new(tolerance.retry_delay_max().min(PUT_AGAIN));
-        let started = Instant::now();
-        let mut batch = batch;
-        loop {
-            let (left, error) = match self.try_put(batch).await {
-                Ok(()) => {
-                    retries.reset();
-                    return Ok(());
-                }
-                Err(failed) => failed,
-            };
-            if error.kind() != Kind::Retriable {
-                return Err(unrecoverable(error));
-            }
-            if limit.is_some_and(|limit| started.elapsed() > limit) {
-                let limit = limit.unwrap_or_default();
-                return Err(unrecoverable(
-                    Error::fatal(format!(
-                        "gave up putting a batch after errors.retry.timeout={limit:?}"
-                    ))
-                    .cause(error),
-                ));
-            }
-            tolerance.retried();
-            tracing::warn!("task {} will put a batch again: {error}", self.context.id);
-            self.waiting.push_front(left);
-            self.wait(backoff.wait()).await;
-            if let Some(error) = self.broken.take() {
-                return Err(error);
-            }
-            if self.context.cancel.is_cancelled() {
-                return Ok(());
-            }
-            match self.waiting.pop_front() {
-                Some(next) => batch = next,
-                // A rebalance has taken it.
-                None => return Ok(()),
-            }
-        }
-    }
-
-    /// Waits, but hears out a rebalance meanwhile.
-    async fn wait(&mut self, time: Duration) {
-        let until = Instant::now() + time;
-        loop {
-            tokio::select! {
-                () = self.context.cancel.cancelled() => return,
-                () = tokio::time::sleep_until(until) => return,
-                () = self.shared.rebalancing.notified() => {}
-            }
-            // The thread waits in the rebalance, behind what it told before.
-            while self.shared.rebalances.load(Ordering::Acquire) > 0 {
-                let Some(event) = self.events.recv().await else {
-                    return;
-                };
-                if let Err(error) = Box::pin(self.hear(event)).await {
-                    self.broken.get_or_insert(error);
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Puts a batch once, letting records go whose data is at fault where that is tolerated. A failure gives the
-    /// rest of the batch back.
-    async fn try_put(&mut self, mut batch: Batch) -> Result<(), (Batch, Error)> {
-        if !batch.raw.is_empty() {
-            *self
-                .reporter
-                .current
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = batch.raw.clone();
-        }
-        // Parts are put on their own to find a record that the sink did not name.
-        let mut part = batch.records.len();
-        while !batch.records.is_empty() {
-            part = part.min(batch.records.len()).max(1);
-            let Some(now) = batch.records.get(..part) else {
-                break;
-            };
-            let started = Instant::now();
-            let error = match self.task.put(now).await {
-                Ok(()) => {
-                    self.figures.put(part, started.elapsed());
-                    batch.records.drain(..part);
-                    part = batch.records.len();
-                    continue;
-                }
-                Err(error) => error,
-            };
-            if error.kind() != Kind::Data {
-                return Err((batch, error));
-            }
-            let bad = match error.record() {
-                Some(index) if index < part => index,
-                _ if part == 1 => 0,
-                _ if self.reporter.tolerance.is_tolerant() => {
-                    part /= 2;
-                    continue;
-                }
-                _ => return Err((batch, error)),
-            };
-            let Some(record) = batch.records.get(bad) else {
-                return Err((batch, error));
-            };
-            let error = at(record, error);
-            let refused = tokio::task::block_in_place(|| self.reporter.refuse(record, error));
-            if let Err(error) = refused {
-                return Err((batch, error));
-            }
-            batch.records.remove(bad);
-            part = batch.records.len();
-        }
-        self.accepted.extend(batch.next);
-        Ok(())
-    }
-
-    /// Flushes, as often as it takes.
-    async fn flush_or_wait(&mut self, retries: &mut Retries) -> Result<()> {
-        let mut backoff = Backoff::new(PUT_AGAIN);
-        loop {
-            match self.flush().await {
-                Ok(()) => {
-                    retries.reset();
-                    return Ok(());
-                }
-                // What was accepted may be gone with the connection: only a fresh task reads it again.
-                Err(error) if error.kind() == Kind::Retriable && backoff.attempts() < 1 => {
-                    tracing::warn!("task {} will flush again: {error}", self.context.id);
-                    self.wait(backoff.wait()).await;
-                    if let Some(error) = self.broken.take() {
-                        return Err(error);
-                    }
-                    if self.context.cancel.is_cancelled() {
-                        return Ok(());
-                    }
-                }
-                Err(error) if error.kind() == Kind::Retriable => return Err(error),
-                Err(error) => return Err(unrecoverable(error)),
-            }
-        }
-    }
-
-    async fn flush(&mut self) -> Result<()> {
-        self.task.flush().await?;
-        if let Some(dead_letters) = &self.reporter.dead_letters {
-            dead_letters.flush().await?;
-        }
-        self.durable.clone_from(&self.accepted);
-        self.flushed = Instant::now();
-        Ok(())
-    }
-
-    /// Commits what is durable; a failure is told, and made good by the next commit.
-    async fn commit_or_later(&mut self) {
-        if let Err(error) = self.commit().await {
-            tracing::warn!(
-                "task {} could not commit its offsets, and will again: {error}",
-                self.context.id
-            );
-        }
-    }
-
-    async fn commit(&mut self) -> Result<()> {
-        let started = Instant::now();
-        self.figures.committed_at = started;
-        let news: SinkOffsets = self
-            .durable
-            .iter()
-            .filter(|(key, offset)| self.committed.get(*key) != Some(*offset))
-            .map(|(key, offset)| (key.clone(), *offset))
-            .collect();
-        if news.is_empty() {
-            return Ok(());
-        }
-        let (consumer, offsets) = (self.consumer.clone(), news.clone());
-        let committing = tokio::task::spawn_blocking(move || consumer.commit(&offsets));
-        let patience = self.context.worker.config.millis("offset.flush.timeout.ms");
-        let committed = match timeout(patience, committing).await {
-            Ok(committed) => {
-                committed.unwrap_or_else(|error| Err(Error::fatal("a commit was cut off").cause(error)))
-            }
-            Err(_) => Err(Error::retriable("the group's coordinator did not answer in time")),
-        };
-        self.figures.committed(started.elapsed(), committed.is_ok());
-        committed?;
-        self.committed.extend(news);
-        Ok(())
-    }
 }
 
 async fn ended(thread: &mut Option<Thread<()>>) -> Result<()> {
     match thread {
         Some(thread) => thread.ended().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Names the record that a sink refused.
-fn at(record: &tapline_api::record::SinkRecord, error: Error) -> Error {
-    let origin = &record.origin;
-    Error::data(format!(
-        "Error writing record of topic '{}' partition {} at offset {}",
-        origin.topic, origin.partition, origin.offset
-    ))
-    .cause(error)
-}
-
-fn unrecoverable(error: Error) -> Error {
-    Error::fatal("Exiting WorkerSinkTask due to unrecoverable exception.").cause(error)
-}
-
-/// `sink-task-metrics` and what `connector-task-metrics` say of commits.
-struct Figures {
-    sent: Metric,
-    put_ms: Metric,
-    partitions: Metric,
-    commits: Metric,
-    commit_failures: Metric,
-    commit_ms: Metric,
-    batch_max: Metric,
-    committed_at: Instant,
-}
-
-impl Figures {
-    fn new(context: &TaskContext) -> Self {
-        let counter = |name, help| context.metrics.counter(name, help, &[]);
-        let gauge = |name, help| context.metrics.gauge(name, help, &[]);
-        Self {
-            sent: counter(
-                "kafka_connect_sink_task_sink_record_send_total",
-                "Records put to the sink, after transformations.",
-            ),
-            put_ms: gauge(
-                "kafka_connect_sink_task_put_batch_max_time_ms",
-                "The longest put.",
-            ),
-            partitions: gauge(
-                "kafka_connect_sink_task_partition_count",
-                "Partitions of this task.",
-            ),
-            commits: counter(
-                "kafka_connect_connector_task_offset_commit_success_total",
-                "Commits of offsets.",
-            ),
-            commit_failures: counter(
-                "kafka_connect_connector_task_offset_commit_failure_total",
-                "Commits of offsets that failed.",
-            ),
-            commit_ms: gauge(
-                "kafka_connect_connector_task_offset_commit_max_time_ms",
-                "The longest commit of offsets.",
-            ),
-            batch_max: gauge(
-                "kafka_connect_connector_task_batch_size_max",
-                "The largest batch.",
-            ),
-            committed_at: Instant::now(),
-        }
-    }
-
-    fn since_commit(&self) -> Duration {
-        self.committed_at.elapsed()
-    }
-
-    fn put(&self, records: usize, took: Duration) {
-        let records = i64::try_from(records).unwrap_or(i64::MAX);
-        self.sent.add(records);
-        raise(&self.batch_max, records);
-        raise(&self.put_ms, i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
-    }
-
-    fn committed(&self, took: Duration, well: bool) {
-        if well {
-            &self.commits
-        } else {
-            &self.commit_failures
-        }
-        .add(1);
-        raise(
-            &self.commit_ms,
-            i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
-        );
-    }
-}
-
-fn raise(figure: &Metric, to: i64) {
-    if to > figure.get() {
-        figure.set(to);
     }
 }

@@ -41,16 +41,9 @@ const CHANNEL_BYTES: usize = 4 << 20;
 pub async fn run(context: &TaskContext, connector: &dyn SourceConnector) -> Result<()> {
     let mut retries = Retries::new(&context.connector);
     while context.resumed().await {
-        let error = match attempt(context, connector, &mut retries).await {
+        match attempt(context, connector, &mut retries).await {
             Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
-        let message = error.to_string();
-        let wait = retries.after(error)?;
-        tracing::warn!("task {} tries again in {wait:?}: {message}", context.id);
-        tokio::select! {
-            () = context.cancel.cancelled() => return Ok(()),
-            () = tokio::time::sleep(wait) => {}
+            Err(error) => context.again(&mut retries, error).await?,
         }
     }
     Ok(())
