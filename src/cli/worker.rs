@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connector_file::{self, Connector};
 use crate::herder::{self, Herder, TargetState, validate};
-use crate::rest::{self, Listeners, Loggers};
+use crate::rest::{self, Listeners, Loggers, Manners};
 use crate::worker::config::WorkerConfig;
 use crate::worker::providers::Providers;
 
@@ -49,15 +49,13 @@ pub(super) async fn run(args: Args, loggers: Arc<Loggers>) -> Result<ExitCode> {
         .collect::<Result<_>>()?;
     let mut signals = Signals::new()?;
     let listeners = Listeners::bind(&config).await?;
+    let manners = Manners::new(&config)?;
     let herder = Herder::start(config, listeners.advertised.clone());
     let cancel = CancellationToken::new();
     let mut servers = JoinSet::new();
-    for (socket, paths) in listeners.sockets {
-        let address = socket
-            .local_addr()
-            .map_err(|error| Error::fatal(error.to_string()))?;
-        tracing::info!(%address, ?paths, "REST listens");
-        let router = rest::router(herder.clone(), loggers.clone(), paths);
+    for socket in listeners.sockets {
+        tracing::info!(address = socket.describe(), paths = ?socket.paths, "REST listens");
+        let router = rest::router(herder.clone(), loggers.clone(), socket.paths, &manners);
         servers.spawn(rest::serve(socket, router, cancel.clone()));
     }
     let ended = tokio::select! {

@@ -2,14 +2,35 @@
 
 use tapline_api::{Error, Result};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
-use super::Paths;
+use super::{Paths, tls};
 use crate::worker::config::WorkerConfig;
+
+/// One address that REST listens on.
+pub struct Socket {
+    pub(super) tcp: TcpListener,
+    /// For `https`.
+    pub(super) tls: Option<TlsAcceptor>,
+    /// What it serves.
+    pub paths: Paths,
+}
+
+impl Socket {
+    /// Where it listens, for the log.
+    pub fn describe(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        match self.tcp.local_addr() {
+            Ok(address) => format!("{scheme}://{address}"),
+            Err(error) => format!("{scheme}: {error}"),
+        }
+    }
+}
 
 /// The sockets REST listens on.
 pub struct Listeners {
-    /// Each with the paths it serves.
-    pub sockets: Vec<(TcpListener, Paths)>,
+    /// All of them, those of `listeners` first.
+    pub sockets: Vec<Socket>,
     /// `host:port` as others find the worker; the worker's id.
     pub advertised: String,
 }
@@ -31,24 +52,29 @@ impl Listeners {
             ),
         ] {
             for listener in list {
-                let (host, port) = parse(option, listener)?;
+                let (scheme, host, port) = parse(option, listener)?;
+                let tls = match scheme {
+                    Scheme::Https => Some(tls::acceptor(config)?),
+                    Scheme::Http => None,
+                };
                 let bind = (if host.is_empty() { "0.0.0.0" } else { host }, port);
-                let socket = TcpListener::bind(bind).await.map_err(|error| {
+                let tcp = TcpListener::bind(bind).await.map_err(|error| {
                     Error::config(format!("{option}: can't listen on {listener}: {error}"))
                         .hint("another worker may be running, or choose another port")
                 })?;
-                sockets.push((socket, paths));
+                sockets.push(Socket { tcp, tls, paths });
             }
         }
-        let (Some((socket, _)), Some(first)) = (sockets.first(), public.first()) else {
+        let (Some(socket), Some(first)) = (sockets.first(), public.first()) else {
             return Err(Error::config(
                 "listeners is empty: name one, such as http://127.0.0.1:8083",
             ));
         };
         let bound = socket
+            .tcp
             .local_addr()
             .map_err(|error| Error::fatal(error.to_string()))?;
-        let (host, _) = parse("listeners", first)?;
+        let (_, host, _) = parse("listeners", first)?;
         let given = config.text("rest.advertised.host.name");
         let port = config.parsed.integer("rest.advertised.port").ok();
         let advertised = advertised(
@@ -82,19 +108,24 @@ fn hostname() -> String {
     }
 }
 
-/// Host (without brackets, may be empty) and port of `http://host:port`.
-fn parse<'a>(option: &str, listener: &'a str) -> Result<(&'a str, u16)> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+/// Scheme, host (without brackets, may be empty) and port of `http://host:port`.
+fn parse<'a>(option: &str, listener: &'a str) -> Result<(Scheme, &'a str, u16)> {
     let listener = listener.trim();
     let wrong = |what: &str| Err(Error::config(format!("{option}: {listener} {what}")));
     let Some((scheme, rest)) = listener.split_once("://") else {
         return wrong("is not of the form http://host:port");
     };
-    if scheme.eq_ignore_ascii_case("https") {
-        return wrong("asks for TLS, which REST does not speak yet: put a proxy in front of http");
-    }
-    if !scheme.eq_ignore_ascii_case("http") {
-        return wrong("is not of the form http://host:port");
-    }
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "http" => Scheme::Http,
+        "https" => Scheme::Https,
+        _ => return wrong("is not of the form http://host:port"),
+    };
     let Some((host, port)) = rest.trim_end_matches('/').rsplit_once(':') else {
         return wrong("names no port");
     };
@@ -103,7 +134,7 @@ fn parse<'a>(option: &str, listener: &'a str) -> Result<(&'a str, u16)> {
         .and_then(|host| host.strip_suffix(']'))
         .unwrap_or(host);
     match port.parse() {
-        Ok(port) => Ok((host, port)),
+        Ok(port) => Ok((scheme, host, port)),
         Err(_) => wrong("names no port"),
     }
 }
@@ -115,9 +146,9 @@ mod tests {
     #[test]
     fn a_listener_is_a_host_and_a_port() {
         let parsed = |text| parse("listeners", text).map_err(|error| error.message().to_owned());
-        assert_eq!(parsed("http://:8083"), Ok(("", 8083)));
-        assert_eq!(parsed("HTTP://127.0.0.1:0/"), Ok(("127.0.0.1", 0)));
-        assert_eq!(parsed("http://[::1]:80"), Ok(("::1", 80)));
+        assert_eq!(parsed("http://:8083"), Ok((Scheme::Http, "", 8083)));
+        assert_eq!(parsed("HTTP://127.0.0.1:0/"), Ok((Scheme::Http, "127.0.0.1", 0)));
+        assert_eq!(parsed("http://[::1]:80"), Ok((Scheme::Http, "::1", 80)));
         for (text, error) in [
             ("8083", "listeners: 8083 is not of the form http://host:port"),
             ("http://host", "listeners: http://host names no port"),
@@ -128,7 +159,7 @@ mod tests {
         ] {
             assert_eq!(parsed(text), Err(error.to_owned()));
         }
-        assert!(parsed("https://:8443").unwrap_err().contains("TLS"));
+        assert_eq!(parsed("https://:8443"), Ok((Scheme::Https, "", 8443)));
     }
 
     #[test]

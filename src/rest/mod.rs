@@ -7,7 +7,9 @@
 mod admin;
 mod answer;
 mod connectors;
+mod cors;
 mod create;
+mod headers;
 mod listeners;
 mod loggers;
 mod metrics;
@@ -15,24 +17,26 @@ mod offsets;
 mod plugins;
 mod request;
 mod root;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post, put};
 use axum::serve::ListenerExt;
-use tokio::net::TcpListener;
+use tapline_api::Result;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use create::escaped;
-pub use listeners::{Listeners, advertised};
+pub use listeners::{Listeners, Socket, advertised};
 pub use loggers::Loggers;
 
 use crate::herder::Herder;
+use crate::worker::config::WorkerConfig;
 use answer::Error;
 
 /// Kafka Connect's time for a request.
@@ -46,15 +50,42 @@ pub(crate) struct App {
 }
 
 /// Serves one listener until cancelled; requests that run are answered first.
-pub async fn serve(listener: TcpListener, router: Router, cancel: CancellationToken) -> std::io::Result<()> {
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
-        }
-    });
+pub async fn serve(socket: Socket, router: Router, cancel: CancellationToken) -> std::io::Result<()> {
+    let cancelled = cancel.cancelled_owned();
+    let Some(acceptor) = socket.tls else {
+        let listener = socket.tcp.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY");
+            }
+        });
+        return axum::serve(listener, router)
+            .with_graceful_shutdown(cancelled)
+            .await;
+    };
+    let listener = tls::TlsListener::new(socket.tcp, acceptor)?;
     axum::serve(listener, router)
-        .with_graceful_shutdown(cancel.cancelled_owned())
+        .with_graceful_shutdown(cancelled)
         .await
+}
+
+/// What is said with every answer.
+#[derive(Clone, Debug)]
+pub struct Manners {
+    cors: Option<Arc<cors::Cors>>,
+    headers: Option<Arc<headers::Headers>>,
+}
+
+impl Manners {
+    /// From the worker's properties (`access.control.*`, `response.http.headers.config`).
+    ///
+    /// # Errors
+    /// A config error that names the option.
+    pub fn new(config: &WorkerConfig) -> Result<Self> {
+        Ok(Self {
+            cors: cors::Cors::new(config)?.map(Arc::new),
+            headers: headers::Headers::new(config)?.map(Arc::new),
+        })
+    }
 }
 
 /// The paths that a listener serves.
@@ -68,8 +99,8 @@ pub enum Paths {
     Admin,
 }
 
-/// The API over a herder.
-pub fn router(herder: Herder, loggers: Arc<Loggers>, paths: Paths) -> Router {
+/// The API over a herder. As in Kafka Connect, admin endpoints that are apart have no manners.
+pub fn router(herder: Herder, loggers: Arc<Loggers>, paths: Paths, manners: &Manners) -> Router {
     let mut router = Router::new();
     if paths != Paths::Admin {
         router = public(router);
@@ -82,12 +113,27 @@ pub fn router(herder: Herder, loggers: Arc<Loggers>, paths: Paths) -> Router {
             router = route(router, path, method);
         }
     }
-    router
+    let router = router
         .fallback(async || Error::no_such_path())
         .method_not_allowed_fallback(async || Error::method_not_allowed())
         .layer(DefaultBodyLimit::max(request::BODY_LIMIT))
         .layer(from_fn(deadline))
-        .with_state(App { herder, loggers })
+        .layer(from_fn(cors::options))
+        .with_state(App { herder, loggers });
+    polite(router, paths, manners)
+}
+
+fn polite(mut router: Router, paths: Paths, manners: &Manners) -> Router {
+    if paths == Paths::Admin {
+        return router;
+    }
+    if let Some(headers) = &manners.headers {
+        router = router.layer(from_fn_with_state(headers.clone(), headers::answer));
+    }
+    if let Some(cors) = &manners.cors {
+        router = router.layer(from_fn_with_state(cors.clone(), cors::answer));
+    }
+    router
 }
 
 fn public(mut router: Router<App>) -> Router<App> {

@@ -144,8 +144,49 @@ pub static CONFIG: ConfigDef = ConfigDef::new(&[
         "How long tasks have to end by themselves when the worker stops.",
     )
     .default("5000"),
-    ConfigKey::new("listeners", Kind::List, "Where REST listens, `http://host:port`.")
+    ConfigKey::new("listeners", Kind::List, "Where REST listens, `http://host:port` or `https://host:port`.")
         .default("http://:8083"),
+    ConfigKey::new(
+        "listeners.https.ssl.keystore.type",
+        Kind::String,
+        "The kind of an https listener's key store: PEM alone is read. Without `listeners.https.` in front of any option, \
+         those of clients (`ssl.*`) count here too.",
+    ),
+    ConfigKey::new(
+        "listeners.https.ssl.keystore.location",
+        Kind::String,
+        "A PEM file of an https listener's private key and certificates.",
+    ),
+    ConfigKey::new(
+        "listeners.https.ssl.keystore.key",
+        Kind::Password,
+        "The private key as PEM text, instead of a file.",
+    ),
+    ConfigKey::new(
+        "listeners.https.ssl.keystore.certificate.chain",
+        Kind::Password,
+        "The certificates as PEM text, instead of a file.",
+    ),
+    ConfigKey::new(
+        "listeners.https.ssl.client.auth",
+        Kind::String,
+        "Whether clients of an https listener show certificates: none, requested or required.",
+    ),
+    ConfigKey::new(
+        "listeners.https.ssl.truststore.type",
+        Kind::String,
+        "The kind of the store of authorities: PEM alone is read.",
+    ),
+    ConfigKey::new(
+        "listeners.https.ssl.truststore.location",
+        Kind::String,
+        "A PEM file of the authorities that clients' certificates must come from.",
+    ),
+    ConfigKey::new(
+        "listeners.https.ssl.truststore.certificates",
+        Kind::Password,
+        "These authorities as PEM text, instead of a file.",
+    ),
     ConfigKey::new(
         "rest.advertised.host.name",
         Kind::String,
@@ -169,19 +210,19 @@ pub static CONFIG: ConfigDef = ConfigDef::new(&[
     ConfigKey::new(
         "access.control.allow.origin",
         Kind::String,
-        "The CORS header of that name.",
+        "Browsers of these origins may read answers: `*`, or regular expressions separated by commas.",
     )
     .default(""),
     ConfigKey::new(
         "access.control.allow.methods",
         Kind::String,
-        "The CORS header of that name.",
+        "The methods they are told they may use; empty for GET, POST and HEAD.",
     )
     .default(""),
     ConfigKey::new(
         "response.http.headers.config",
         Kind::String,
-        "Rules for further response headers.",
+        "Further headers of every answer: `set`, `add`, `setDate` or `addDate`, then `name:value`; separated by commas.",
     )
     .default(""),
     ConfigKey::new(
