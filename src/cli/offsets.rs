@@ -82,9 +82,15 @@ pub(super) async fn run(Args { client, command }: Args) -> Result<ExitCode> {
                     ));
                 }
             };
-            client.patch(&connector(&name, "/offsets"), &body).await?
+            client
+                .patch(&connector(&name, "/offsets"), &body)
+                .await
+                .map_err(|error| still_running(&name, error))?
         }
-        Command::Reset { name } => client.delete(&connector(&name, "/offsets")).await?,
+        Command::Reset { name } => client
+            .delete(&connector(&name, "/offsets"))
+            .await
+            .map_err(|error| still_running(&name, error))?,
     };
     if client.json {
         print_json(&answer)?;
@@ -95,6 +101,14 @@ pub(super) async fn run(Args { client, command }: Args) -> Result<ExitCode> {
         ))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The worker says which request stops a connector; here it is a command.
+fn still_running(name: &str, error: Error) -> Error {
+    if error.message().contains("must be in the STOPPED state") {
+        return error.hint(format!("`tapline connectors stop {name}`, then again"));
+    }
+    error
 }
 
 fn read(file: &PathBuf) -> Result<Json> {
