@@ -2,6 +2,7 @@
 //! message, [`connect`] a SQL session over it. The replication client of the change source starts from [`dial`] too, so
 //! both know the same six `sslmode`s.
 
+mod binding;
 mod dial;
 mod error;
 mod quote;
@@ -11,6 +12,7 @@ mod tls;
 mod url;
 
 pub use crate::net::{Socket, Stream, Watched};
+pub use binding::server_end_point;
 pub use dial::{Attempt, attempts, dial, worth_next_attempt};
 pub use error::{Error, ServerError, SqlState};
 pub use quote::{identifier, literal, qualified};

@@ -60,6 +60,14 @@ pub(crate) struct Server {
     pub(crate) sender_timeout: Duration,
 }
 
+/// What creating a publication needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PublishingRights {
+    pub(crate) superuser: bool,
+    /// CREATE on the database.
+    pub(crate) create: bool,
+}
+
 /// The control session's own settings: expressions of defaults are printed by them.
 fn control_settings(options: &Options) -> Settings {
     let mut settings = options.settings.clone();
@@ -135,6 +143,36 @@ impl Catalog {
                     .unwrap_or(0),
             ),
         })
+    }
+
+    /// What this user may do that creating a publication needs.
+    pub(crate) async fn publishing_rights(&self) -> Result<PublishingRights> {
+        let sql = "SELECT r.rolsuper OR EXISTS (SELECT FROM pg_roles b WHERE b.rolname = 'rds_superuser' AND \
+                   pg_has_role(b.oid, 'MEMBER')), has_database_privilege(current_database(), 'CREATE') \
+                   FROM pg_roles r WHERE r.rolname = current_user";
+        let row = one(self.rows(sql, &[]).await?)?;
+        Ok(PublishingRights {
+            superuser: cell(&row, 0)?,
+            create: cell(&row, 1)?,
+        })
+    }
+
+    /// Those of `tables` that this user does not own, and so may not publish.
+    pub(crate) async fn tables_of_others(
+        &self,
+        tables: &[(String, String)],
+    ) -> Result<Vec<(String, String)>> {
+        let sql = "SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON c.relnamespace = n.oid \
+                   JOIN unnest($1::text[], $2::text[]) AS w(schema, name) ON n.nspname = w.schema AND c.relname = w.name \
+                   WHERE NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1, 2";
+        let (schemas, names): (Vec<&str>, Vec<&str>) = tables
+            .iter()
+            .map(|(schema, table)| (schema.as_str(), table.as_str()))
+            .unzip();
+        let rows = self.rows(sql, &[&schemas, &names]).await?;
+        rows.iter()
+            .map(|row| Ok((cell(row, 0)?, cell(row, 1)?)))
+            .collect()
     }
 
     /// The id of a transaction of our own, as Debezium's snapshots give it; 0 on a standby.

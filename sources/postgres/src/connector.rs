@@ -5,14 +5,12 @@ use tapline_api::config::Config;
 use tapline_api::offset::{Offset, Partition};
 use tapline_api::source::{Finding, SourceConnector, SourceTask};
 use tapline_api::{Error, Kind, Result};
-use tapline_databases::postgres::{identifier, literal, qualified};
 
 use crate::catalog::Catalog;
-use crate::config::{Autocreate, Options, findings};
+use crate::config::{Options, findings};
+use crate::doctor;
 use crate::driver::require_logical;
 use crate::position::Position;
-use crate::publication::captured_tables;
-use crate::slot::usable;
 use crate::task::Task;
 
 /// `io.debezium.connector.postgresql.PostgresConnector`.
@@ -76,19 +74,7 @@ impl SourceConnector for Connector {
     }
 
     async fn diagnose(&self, config: &Config) -> Vec<Finding> {
-        let mut report = Report::default();
-        for (option, text) in findings(config) {
-            report.bad(&option, text, None);
-        }
-        match Options::new(config) {
-            Ok(options) => {
-                if let Err(error) = examine(&options, &mut report).await {
-                    report.bad("connection", error.to_string(), None);
-                }
-            }
-            Err(error) => report.bad("configuration", error.to_string(), None),
-        }
-        report.0
+        doctor::diagnose(config).await
     }
 }
 
@@ -127,170 +113,4 @@ fn option_of(error: &Error) -> &'static str {
     } else {
         HOST
     }
-}
-
-/// Findings in the order in which they were made.
-#[derive(Debug, Default)]
-struct Report(Vec<Finding>);
-
-impl Report {
-    fn add(&mut self, ok: bool, subject: &str, message: String, cure: Option<String>) {
-        self.0.push(Finding {
-            subject: subject.to_owned(),
-            ok,
-            message,
-            cure,
-        });
-    }
-
-    fn good(&mut self, subject: &str, message: impl Into<String>) {
-        self.add(true, subject, message.into(), None);
-    }
-
-    fn bad(&mut self, subject: &str, message: impl Into<String>, cure: Option<String>) {
-        self.add(false, subject, message.into(), cure);
-    }
-}
-
-async fn examine(options: &Options, report: &mut Report) -> Result<()> {
-    let mut catalog = Catalog::connect(options, false).await?;
-    let server = catalog.server().await?;
-    report.good(
-        "connection",
-        format!("connected to {}", options.settings.address()),
-    );
-    if server.wal_level == "logical" {
-        report.good("wal_level", "is logical");
-    } else {
-        report.bad(
-            "wal_level",
-            format!("is {}", server.wal_level),
-            Some("ALTER SYSTEM SET wal_level = logical; -- then restart the server".to_owned()),
-        );
-    }
-    if server.may_log_in_and_replicate {
-        report.good(
-            "rights",
-            format!("{} may log in and replicate", options.settings.user),
-        );
-    } else {
-        report.bad(
-            "rights",
-            format!("{} has no REPLICATION", options.settings.user),
-            Some(format!(
-                "ALTER ROLE {} REPLICATION;",
-                identifier(&options.settings.user)
-            )),
-        );
-    }
-    examine_publication(options, &catalog, report).await?;
-    examine_slot(options, &catalog, report).await?;
-    let tables = captured_tables(&catalog, options).await?;
-    if tables.is_empty() {
-        report.bad(
-            "tables",
-            "no table is captured",
-            Some("widen schema.include.list, table.include.list".to_owned()),
-        );
-    } else {
-        report.good("tables", format!("{} are captured", tables.len()));
-    }
-    for (schema, table) in &tables {
-        examine_table(&mut catalog, schema, table, report).await?;
-    }
-    Ok(())
-}
-
-async fn examine_publication(options: &Options, catalog: &Catalog, report: &mut Report) -> Result<()> {
-    let name = &options.publication;
-    match (catalog.publication(name).await?, options.autocreate) {
-        (Some(true), _) => report.good("publication", format!("{name} is for all tables")),
-        (Some(false), Autocreate::Filtered) => {
-            report.good("publication", format!("{name} is kept up to date"))
-        }
-        (Some(false), _) => {
-            let published = catalog.publication_tables(name).await?;
-            let captured = captured_tables(catalog, options).await?;
-            let missing: Vec<String> = captured
-                .iter()
-                .filter(|t| !published.contains(t))
-                .map(|(s, t)| qualified(s, t))
-                .collect();
-            if missing.is_empty() {
-                report.good("publication", format!("{name} has all captured tables"));
-            } else {
-                let list = missing.join(", ");
-                let cure = format!("ALTER PUBLICATION {} ADD TABLE {list};", identifier(name));
-                report.bad(
-                    "publication",
-                    format!("{name} lacks captured tables: {list}"),
-                    Some(cure),
-                );
-            }
-        }
-        (None, Autocreate::Disabled) => report.bad(
-            "publication",
-            format!("{name} does not exist, and publication.autocreate.mode is disabled"),
-            Some(format!("CREATE PUBLICATION {} FOR ALL TABLES;", identifier(name))),
-        ),
-        (None, _) => report.good("publication", format!("{name} will be created")),
-    }
-    Ok(())
-}
-
-async fn examine_slot(options: &Options, catalog: &Catalog, report: &mut Report) -> Result<()> {
-    match catalog.slot(&options.slot).await? {
-        None => report.good("slot", format!("{} will be created", options.slot)),
-        Some(slot) => match usable(options, &slot) {
-            Ok(()) => report.good("slot", format!("{} can be streamed from", options.slot)),
-            Err(error) => report.bad(
-                "slot",
-                error.to_string(),
-                Some(format!(
-                    "SELECT pg_drop_replication_slot({});",
-                    literal(&options.slot)
-                )),
-            ),
-        },
-    }
-    Ok(())
-}
-
-async fn examine_table(catalog: &mut Catalog, schema: &str, table: &str, report: &mut Report) -> Result<()> {
-    let name = format!("{schema}.{table}");
-    let Some(found) = catalog.table(schema, table).await? else {
-        return Ok(());
-    };
-    let identity = catalog.replica_identity(schema, table).await?;
-    let usable = match identity.as_str() {
-        "f" | "i" => true,
-        "d" => catalog.has_primary_key(schema, table).await?,
-        _ => false,
-    };
-    if !usable {
-        report.bad(
-            &name,
-            "has no replica identity: updates and deletes of published tables fail",
-            Some(format!(
-                "ALTER TABLE {} REPLICA IDENTITY FULL; -- or add a primary key",
-                qualified(schema, table)
-            )),
-        );
-    } else if found.key.is_empty() {
-        report.good(
-            &name,
-            "has no key: its records have none either, unless message.key.columns names one",
-        );
-    }
-    if !catalog.may_select(schema, table).await? {
-        report.bad(
-            &name,
-            "may not be read, which a snapshot needs",
-            Some(format!(
-                "GRANT SELECT ON {} TO CURRENT_USER; -- as its owner",
-                qualified(schema, table)
-            )),
-        );
-    }
-    Ok(())
 }

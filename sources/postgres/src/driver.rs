@@ -424,7 +424,7 @@ impl Driver {
         settings.receive_buffer = Some(RECEIVE_BUFFER);
         Connection::open(&settings, Role::Replication)
             .await
-            .map_err(no_walsender)
+            .map_err(|error| no_walsender(error, &self.options.settings.user))
     }
 
     /// Starts streaming; waits while the slot's former walsender has not gone yet.
@@ -505,14 +505,17 @@ pub(crate) fn require_logical(server: &Server) -> Result<()> {
     .hint("run ALTER SYSTEM SET wal_level = logical, and restart the server"))
 }
 
-fn no_walsender(error: postgres::Error) -> Error {
-    let text = error.to_string();
+fn no_walsender(error: postgres::Error, user: &str) -> Error {
+    let (text, denied) = (error.to_string(), error.is("42501"));
     let converted = Error::from(error);
     if text.contains("max_wal_senders") {
         return converted.hint("raise max_wal_senders");
     }
-    if text.contains("replication") && text.contains("42501") {
-        return converted.hint("ALTER ROLE … REPLICATION for database.user");
+    if denied {
+        return converted.hint(format!(
+            "database.user needs the right to replicate: ALTER ROLE {} REPLICATION",
+            postgres::identifier(user)
+        ));
     }
     converted
 }

@@ -18,6 +18,7 @@ mod config;
 mod connector;
 mod copy;
 mod default;
+mod doctor;
 mod driver;
 mod event;
 mod lsn;

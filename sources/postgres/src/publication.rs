@@ -72,25 +72,77 @@ pub(crate) async fn prepare(catalog: &Catalog, options: &Options, standby: bool)
         (Some(_), _) => return Ok(()),
     };
     tracing::info!(statement, "preparing the publication");
-    catalog
-        .execute(&statement)
-        .await
-        .map_err(|error| refused(&statement, error))
+    match catalog.execute(&statement).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(refused(catalog, options, &statement, error).await),
+    }
 }
 
-fn refused(statement: &str, error: postgres::Error) -> Error {
+async fn refused(catalog: &Catalog, options: &Options, statement: &str, error: postgres::Error) -> Error {
     let denied = error.is("42501");
     let error = Error::from(error);
-    if denied {
-        let kind = error.kind();
-        return Error::config(format!("publication can't be prepared by {statement}: {}", error.message()))
-            .with_kind(kind)
-            .hint(
-                "FOR ALL TABLES needs a superuser, FOR TABLE the tables' owner; create the publication as one of them, \
-                 or set publication.autocreate.mode=filtered",
-            );
+    if !denied {
+        return error;
     }
-    error
+    let obstacles = obstacles(catalog, options).await.unwrap_or_default();
+    let cures: Vec<&str> = obstacles.iter().map(|obstacle| obstacle.cure.as_str()).collect();
+    let hint = match cures.is_empty() {
+        true => "FOR ALL TABLES needs a superuser, FOR TABLE the tables' owner".to_owned(),
+        false => cures.join("; "),
+    };
+    Error::config(format!(
+        "publication can't be prepared by {statement}: {}",
+        error.message()
+    ))
+    .with_kind(error.kind())
+    .hint(format!(
+        "{hint}; or create the publication as a superuser, and set publication.autocreate.mode=disabled"
+    ))
+}
+
+/// A right that is missing, and who gives it.
+#[derive(Debug)]
+pub(crate) struct Obstacle {
+    pub(crate) what: String,
+    pub(crate) cure: String,
+}
+
+/// Why this user can't create the publication that the mode asks for.
+pub(crate) async fn obstacles(catalog: &Catalog, options: &Options) -> Result<Vec<Obstacle>> {
+    let user = identifier(&options.settings.user);
+    let rights = catalog.publishing_rights().await?;
+    let mut found = Vec::new();
+    if rights.superuser {
+        return Ok(found);
+    }
+    if options.autocreate == Autocreate::AllTables {
+        found.push(Obstacle {
+            what: format!("{} is no superuser, which FOR ALL TABLES needs", options.settings.user),
+            cure: format!(
+                "CREATE PUBLICATION {} FOR ALL TABLES; -- as a superuser; or set publication.autocreate.mode=filtered",
+                identifier(&options.publication)
+            ),
+        });
+        return Ok(found);
+    }
+    if !rights.create {
+        let database = &options.settings.dbname;
+        found.push(Obstacle {
+            what: format!("{} has no CREATE on database {database}", options.settings.user),
+            cure: format!("GRANT CREATE ON DATABASE {} TO {user}", identifier(database)),
+        });
+    }
+    if options.autocreate == Autocreate::Filtered {
+        let captured = captured_tables(catalog, options).await?;
+        let foreign = catalog.tables_of_others(&captured).await?;
+        for (schema, table) in foreign {
+            found.push(Obstacle {
+                what: format!("{} does not own {schema}.{table}", options.settings.user),
+                cure: format!("ALTER TABLE {} OWNER TO {user}", qualified(&schema, &table)),
+            });
+        }
+    }
+    Ok(found)
 }
 
 /// The captured tables, sorted by name.

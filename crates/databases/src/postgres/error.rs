@@ -236,8 +236,11 @@ impl From<Error> for tapline_api::Error {
                 Some("raise max_connections or max_wal_senders, or end connections that are not needed")
             }
             Error::Server(e) if e.code.as_str() == "28P01" => Some("check user and password"),
-            Error::Server(e) if e.code.as_str() == "28000" => {
+            Error::Server(e) if e.code.as_str() == "28000" && e.message.contains("pg_hba.conf") => {
                 Some("check pg_hba.conf, which must allow this user from this address")
+            }
+            Error::Server(e) if e.code.as_str() == "28000" => {
+                Some("check the user, which must exist and have LOGIN")
             }
             Error::Server(e) if e.code.as_str() == "3D000" => Some("check the database's name"),
             _ => None,

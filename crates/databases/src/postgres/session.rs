@@ -1,9 +1,12 @@
 //! SQL sessions by tokio-postgres, over the streams of [`super::dial`].
 
+use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::ops::{Deref, DerefMut};
 
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::tls::TlsConnect;
+use tokio_postgres::{Client, Config, config as ssl};
 
 use super::{Error, Settings, Stream, attempts, dial, worth_next_attempt};
 
@@ -60,8 +63,13 @@ pub async fn connect(settings: &Settings) -> Result<Session, Error> {
 
 async fn log_in(settings: &Settings, stream: Stream) -> Result<Session, Error> {
     let mut config = Config::new();
-    // Encryption, if any, is already underneath.
-    config.ssl_mode(tokio_postgres::config::SslMode::Disable);
+    // Encryption, if any, is already underneath, and the driver finds it done; it asks for the channel binding.
+    if stream.is_encrypted() {
+        config.ssl_mode(ssl::SslMode::Require);
+        config.ssl_negotiation(ssl::SslNegotiation::Direct);
+    } else {
+        config.ssl_mode(ssl::SslMode::Disable);
+    }
     config
         .user(&settings.user)
         .dbname(&settings.dbname)
@@ -73,7 +81,7 @@ async fn log_in(settings: &Settings, stream: Stream) -> Result<Session, Error> {
         config.options(options(&settings.parameters));
     }
     let limit = settings.connect_timeout;
-    let (client, connection) = tokio::time::timeout(limit, config.connect_raw(stream, NoTls))
+    let (client, connection) = tokio::time::timeout(limit, config.connect_raw(stream, Done))
         .await
         .map_err(|_| {
             Error::Timeout(format!(
@@ -90,6 +98,19 @@ async fn log_in(settings: &Settings, stream: Stream) -> Result<Session, Error> {
         }
     });
     Ok(Session { client, driver })
+}
+
+/// The handshake that has been made before.
+struct Done;
+
+impl TlsConnect<Stream> for Done {
+    type Stream = Stream;
+    type Error = Infallible;
+    type Future = Ready<Result<Stream, Infallible>>;
+
+    fn connect(self, stream: Stream) -> Self::Future {
+        ready(Ok(stream))
+    }
 }
 
 fn refine(settings: &Settings, error: Error) -> Error {

@@ -9,13 +9,15 @@ use bytes::{Bytes, BytesMut};
 use fallible_iterator::FallibleIterator;
 use futures_util::FutureExt;
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::authentication::sasl::{
+    ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256,
+};
 use postgres_protocol::message::backend::{AuthenticationSaslBody, ErrorResponseBody, Message};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use tapline_databases::postgres::{
-    Attempt, Error, ServerError, Settings, Stream, attempts, dial, worth_next_attempt,
+    Attempt, Error, ServerError, Settings, Stream, attempts, dial, server_end_point, worth_next_attempt,
 };
 
 use super::{Block, Frame, Frames};
@@ -181,20 +183,28 @@ impl Connection {
 
     async fn scram(&mut self, settings: &Settings, body: &AuthenticationSaslBody) -> Result<(), Error> {
         let mut offered = body.mechanisms();
-        let mut known = false;
+        let (mut plain, mut plus) = (false, false);
         while let Some(mechanism) = offered.next().map_err(|e| self.garbled(&e))? {
-            known |= mechanism == SCRAM_SHA_256;
+            plain |= mechanism == SCRAM_SHA_256;
+            plus |= mechanism == SCRAM_SHA_256_PLUS;
         }
-        if !known {
-            return Err(Error::Config(format!(
-                "the server at {} offers no SASL mechanism that is supported; SCRAM-SHA-256 is",
-                self.address
-            )));
-        }
+        let (mechanism, binding) = match server_end_point(&self.stream) {
+            Some(binding) if plus => (SCRAM_SHA_256_PLUS, ChannelBinding::tls_server_end_point(binding)),
+            // Said so, a server that does offer it knows that somebody has taken the offer away.
+            Some(_) if plain => (SCRAM_SHA_256, ChannelBinding::unrequested()),
+            None if plain => (SCRAM_SHA_256, ChannelBinding::unsupported()),
+            _ => {
+                return Err(Error::Config(format!(
+                    "the server at {} offers no SASL mechanism that is supported; SCRAM-SHA-256 and \
+                     SCRAM-SHA-256-PLUS are",
+                    self.address
+                )));
+            }
+        };
         let password = password(settings)?;
-        let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+        let mut scram = ScramSha256::new(password.as_bytes(), binding);
         let first = Bytes::copy_from_slice(scram.message());
-        self.write(|out| frontend::sasl_initial_response(SCRAM_SHA_256, &first, out))
+        self.write(|out| frontend::sasl_initial_response(mechanism, &first, out))
             .await?;
         loop {
             match self.message().await? {
