@@ -31,7 +31,7 @@ fn postgres() -> &'static Postgres {
     SERVER.get_or_init(|| Postgres::start(&[]))
 }
 
-/// The run's PostgreSQL 18.
+/// The run's PostgreSQL 18, with pgvector and PostGIS.
 fn postgres_18() -> &'static Postgres {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
     SERVER.get_or_init(|| Postgres::start_version(18, &[]))

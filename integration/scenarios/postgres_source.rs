@@ -13,10 +13,14 @@ use tapline_api::offset::{CommittedOffsets, Offset, Partition, SourceBatch};
 use tapline_api::source::{OffsetReader, SourceContext, SourceTask};
 use tapline_api::topic_log::{NewTopic, TopicLog, TopicLogs};
 use tapline_api::{Error, Kind, Result};
+use tapline_harness::Postgres;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use crate::postgres;
+use crate::{postgres, postgres_18};
+
+/// The same on both.
+const SERVERS: [fn() -> &'static Postgres; 2] = [postgres, postgres_18];
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -55,10 +59,10 @@ struct Source {
 }
 
 impl Source {
-    fn new(name: &str, options: &[(&str, &str)]) -> Self {
+    fn new(server: &Postgres, name: &str, options: &[(&str, &str)]) -> Self {
         let mut config: Config = [
             ("database.hostname", "127.0.0.1"),
-            ("database.port", &postgres().port().to_string()),
+            ("database.port", &server.port().to_string()),
             ("database.user", "postgres"),
             ("database.dbname", name),
             ("topic.prefix", name),
@@ -153,9 +157,13 @@ fn ends_snapshot(batch: &SourceBatch) -> bool {
 
 #[test]
 fn a_transaction_read_in_many_runs_comes_once_and_in_order() {
-    let database = postgres().create_database("source_resumes");
+    SERVERS.iter().for_each(|server| resumes(server()));
+}
+
+fn resumes(server: &Postgres) {
+    let database = server.create_database("source_resumes");
     database.execute("create table t (id int primary key)");
-    let source = Source::new("source_resumes", &[("max.batch.size", "7")]);
+    let source = Source::new(server, "source_resumes", &[("max.batch.size", "7")]);
     // The snapshot of an empty table: positions without a record.
     source.run(ends_snapshot).unwrap();
     // COPY puts many rows under one position in the log.
@@ -178,9 +186,13 @@ fn a_transaction_read_in_many_runs_comes_once_and_in_order() {
 
 #[test]
 fn a_slot_that_has_gone_or_moved_on_is_refused_by_name() {
-    let database = postgres().create_database("source_gaps");
+    SERVERS.iter().for_each(|server| refuses(server()));
+}
+
+fn refuses(server: &Postgres) {
+    let database = server.create_database("source_gaps");
     database.execute("create table t (id int primary key); insert into t values (1)");
-    let source = Source::new("source_gaps", &[]);
+    let source = Source::new(server, "source_gaps", &[]);
     source.run(ends_snapshot).unwrap();
     let refused = |what: &str| {
         let error = source.run(|_| false).expect_err(what);
@@ -202,9 +214,13 @@ fn a_slot_that_has_gone_or_moved_on_is_refused_by_name() {
 
 #[test]
 fn changes_of_tables_that_are_not_captured_confirm_the_slot() {
-    let database = postgres().create_database("source_idles");
+    SERVERS.iter().for_each(|server| confirms(server()));
+}
+
+fn confirms(server: &Postgres) {
+    let database = server.create_database("source_idles");
     database.execute("create table t (id int primary key); create table other (id int)");
-    let source = Source::new("source_idles", &[("status.update.interval.ms", "200")]);
+    let source = Source::new(server, "source_idles", &[("status.update.interval.ms", "200")]);
     source.run(ends_snapshot).unwrap();
     database.execute("insert into other select generate_series(1, 10000)");
     let aim: i64 = database

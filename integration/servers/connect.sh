@@ -1,8 +1,8 @@
 #!/bin/bash
-# Kafka Connect with Debezium: the peer that `make bench PEERS=1` measures beside us.
+# Kafka Connect with Debezium: the peer that `make bench PEERS=1` measures beside us, and that `make soak` changes places with.
 #   connect.sh install
 #   connect.sh start DIR PORT KAFKA_PORT [NAME=VALUE…]   PORT 0: a free one; prints the port of its REST API
-#   connect.sh stop DIR
+#   connect.sh stop DIR | kill DIR                         a clean shutdown | SIGKILL
 # NAME=VALUE are worker settings. Variables: CONNECT_HEAP (2g), JAVA_HOME (Java 17 or newer).
 . "$(dirname "$0")/lib.sh"
 DEBEZIUM=3.6.1.Final
@@ -54,5 +54,6 @@ case ${1:-} in
   install) install ;;
   start) [ $# -ge 4 ] || usage "$0"; shift; start "$@" ;;
   stop) halt "$2" connect ;;
+  kill) halt "$2" connect KILL ;;
   *) usage "$0" ;;
 esac

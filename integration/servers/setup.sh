@@ -2,7 +2,7 @@
 # Installs what a fresh Debian machine with a Rust toolchain lacks, and says so. Does nothing when all is there.
 #   setup.sh build    what compiling needs: a C toolchain, make and perl (librdkafka with OpenSSL, zlib and zstd)
 #   setup.sh demo     that, and PostgreSQL
-#   setup.sh test     that, Apache Kafka (Java, Maven), MariaDB, kcat, curl, and a private Debian sid tree with
+#   setup.sh test     that, Apache Kafka (Java, Maven), MariaDB, kcat, curl, openssl, and a private Debian sid tree with
 #                     PostgreSQL 18, pgvector, PostGIS and MySQL 9
 #   setup.sh peers    that, and Kafka Connect with Debezium
 . "$(dirname "$0")/lib.sh"
@@ -20,6 +20,7 @@ for_test() {
   local missing=()
   command -v kcat >/dev/null || missing+=(kcat)
   command -v curl >/dev/null || missing+=(curl)
+  command -v openssl >/dev/null || missing+=(openssl)
   packages "${missing[@]}"
   for_demo
   "$HERE/kafka.sh" install

@@ -17,6 +17,7 @@
     reason = "test code stops at the first surprise, and its settings are the environment's"
 )]
 
+mod connect;
 mod http;
 mod kafka;
 pub mod mysql;
@@ -28,6 +29,7 @@ mod sql;
 mod topic;
 mod worker;
 
+pub use connect::Connect;
 pub use http::{Response, request};
 pub use kafka::Kafka;
 pub use mysql::Mysql;
