@@ -118,8 +118,11 @@ pub fn router(herder: Herder, loggers: Arc<Loggers>, paths: Paths, manners: &Man
         .method_not_allowed_fallback(async || Error::method_not_allowed())
         .layer(DefaultBodyLimit::max(request::BODY_LIMIT))
         .layer(from_fn(deadline))
-        .layer(from_fn(cors::options))
         .with_state(App { herder, loggers });
+    // Around the whole router: the methods of a path are told outside its own layers.
+    let router = Router::new()
+        .fallback_service(router)
+        .layer(from_fn(cors::options));
     polite(router, paths, manners)
 }
 
