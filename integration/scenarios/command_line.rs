@@ -94,9 +94,10 @@ fn the_command_line_runs_a_connector_from_its_creation_to_its_end() {
     assert!(list.contains("cli   source  RUNNING  1/1"), "{list}");
 
     // topics
-    let tail = tour
-        .topics(&["tail", "cli.public.t", "--from-beginning", "-n", "2", "--json"])
-        .1;
+    let tail = eventually("the snapshot's records", Duration::from_secs(30), || {
+        let (well, text) = tour.topics(&["tail", "cli.public.t", "--from-beginning", "-n", "2", "--json"]);
+        if well { Ok(text) } else { Err(text) }
+    });
     let records: Vec<Value> = tail
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())

@@ -4,11 +4,14 @@
 
 mod binary;
 mod broker_clients;
+mod command_line;
 mod kills;
 mod mysql_to_postgres;
+mod postgres_server;
 mod postgres_source;
 mod postgres_to_postgres;
 mod relational_sink;
+mod rest_manners;
 mod rest_tour;
 mod round_trip;
 mod servers;
