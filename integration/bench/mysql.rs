@@ -165,9 +165,14 @@ fn note_history(bench: &Bench) {
     let worker = Subject::start(bench, case.subject);
     worker.put(BASE, &config(bench, BASE, case, "no_data"));
     eventually("the schemas are noted", Duration::from_secs(60), || {
-        match worker.offsets(BASE)["offsets"][0]["offset"]["file"].as_str() {
-            Some(_) => Ok(()),
-            None => Err("no offset yet".to_owned()),
+        let offsets = worker.offsets(BASE);
+        let stored = offsets["offsets"].as_array().into_iter().flatten();
+        match stored
+            .into_iter()
+            .any(|stored| stored["offset"]["file"].is_string())
+        {
+            true => Ok(()),
+            false => Err("no offset yet".to_owned()),
         }
     });
     worker.finish(BASE);
