@@ -1,4 +1,4 @@
-//! `make soak`: the long tests. Forty kills during 400,000 changes, with either broker.
+//! `make soak`: the long tests. Forty kills during 400,000 changes, with either broker; twenty with MySQL and MariaDB.
 #![allow(unreachable_pub, reason = "a program has no outside")]
 #![allow(
     clippy::unwrap_used,
@@ -11,7 +11,8 @@
 
 mod faults;
 
-use faults::{Broker, Plan, once, snapshot};
+use faults::{Broker, Plan, mysql, once, snapshot};
+use tapline_harness::mysql::Kind;
 use tapline_harness::{Kafka, Postgres, Random};
 
 #[test]
@@ -45,6 +46,19 @@ fn thirty_kills_make_no_row_twice() {
         "{}",
         once::run(&Kafka::start(&[]), &Postgres::start(&[]), "once_thirty", plan)
     );
+}
+
+#[test]
+fn twenty_kills_while_a_table_changes_lose_nothing_of_mysql_and_mariadb() {
+    for kind in [Kind::MySql, Kind::MariaDb] {
+        let plan = mysql::Plan {
+            kind,
+            changes: 150_000,
+            kills: 20,
+            seed: Random::seed(),
+        };
+        println!("{}", mysql::run(plan));
+    }
 }
 
 fn soak(broker: Broker) {

@@ -18,7 +18,14 @@ impl History {
             .value(&format!("select seq from marker where name = '{marker}'"))
             .parse()
             .expect("it was written");
-        let rows = sql.rows("select id, op, version, seq from history order by seq");
+        Self::of(
+            &sql.rows("select id, op, version, seq from history order by seq"),
+            seq,
+        )
+    }
+
+    /// From the rows of the history: id, operation, version, number; `seq` is the marker's.
+    pub fn of(rows: &[Vec<Option<String>>], seq: i64) -> History {
         let number = |cell: &Option<String>| cell.as_deref().unwrap().parse::<i64>().unwrap();
         let changes: Vec<_> = rows
             .iter()
@@ -54,7 +61,7 @@ pub fn topic(bootstrap: &str, topic: &str, history: &History) -> Audit {
     };
     let mut seen: HashSet<(i64, char, i64)> = HashSet::new();
     // the positions of a key so far, in order: an event and its tombstone share one
-    let mut positions: HashMap<i64, Vec<i64>> = HashMap::new();
+    let mut positions: HashMap<i64, Vec<Position>> = HashMap::new();
     scan_topic(bootstrap, topic, |record| {
         audit.records += 1;
         let key = record.key_json();
@@ -66,13 +73,13 @@ pub fn topic(bootstrap: &str, topic: &str, history: &History) -> Audit {
         let event = envelope(&value);
         let (op, row) = operation(event);
         seen.insert((key, op, row["version"].as_i64().expect("a version")));
-        let position = event["source"]["lsn"].as_i64().expect("a position");
+        let position = position(&event["source"]);
         let known = positions.entry(key).or_default();
         match known.last() {
             Some(&last) if position <= last => {
                 assert!(
                     known.binary_search(&position).is_ok(),
-                    "{topic}-{} offset {}: key {key} falls from {last} to {position}, which is no repeat",
+                    "{topic}-{} offset {}: key {key} falls from {last:?} to {position:?}, which is no repeat",
                     record.partition,
                     record.offset
                 );
@@ -92,6 +99,22 @@ pub fn topic(bootstrap: &str, topic: &str, history: &History) -> Audit {
         &missing[..missing.len().min(5)]
     );
     audit
+}
+
+/// A position in Postgres' log; or in MySQL's: file, position and row.
+type Position = (u64, i64, i64);
+
+fn position(source: &Value) -> Position {
+    if let Some(lsn) = source["lsn"].as_i64() {
+        return (0, lsn, 0);
+    }
+    let file = source["file"].as_str().expect("a position");
+    let number = file.rsplit('.').next().unwrap().parse().expect("a numbered file");
+    (
+        number,
+        source["pos"].as_i64().unwrap(),
+        source["row"].as_i64().unwrap(),
+    )
 }
 
 /// What JsonConverter wraps with its schema.

@@ -12,6 +12,7 @@
 
 mod audit;
 mod load;
+pub mod mysql;
 pub mod once;
 pub mod snapshot;
 

@@ -1,7 +1,8 @@
 //! A few kills at every change; `make soak` has many.
 
-use crate::faults::{Broker, Plan, once, run, snapshot};
+use crate::faults::{Broker, Plan, mysql, once, run, snapshot};
 use tapline_harness::Random;
+use tapline_harness::mysql::Kind;
 
 #[test]
 fn three_kills_lose_nothing_with_apache_kafka() {
@@ -54,4 +55,23 @@ fn three_kills_and_a_former_owner_that_wakes_up_make_no_row_twice() {
         "{}",
         once::run(crate::kafka(), crate::postgres(), "once_three", plan)
     );
+}
+
+#[test]
+fn three_kills_while_a_table_changes_lose_nothing_of_mysql() {
+    println!("{}", mysql::run(few(Kind::MySql)));
+}
+
+#[test]
+fn three_kills_while_a_table_changes_lose_nothing_of_mariadb() {
+    println!("{}", mysql::run(few(Kind::MariaDb)));
+}
+
+fn few(kind: Kind) -> mysql::Plan {
+    mysql::Plan {
+        kind,
+        changes: 10_000,
+        kills: 3,
+        seed: Random::seed(),
+    }
 }

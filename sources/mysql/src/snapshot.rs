@@ -378,7 +378,9 @@ impl<'a> Snapshot<'a> {
         let offset = self.position.to_offset(Vec::new());
         let (records, bytes) = self.events.take();
         let marks = self.kept.marks(records.len(), &offset, self.tables);
-        let batch = self.output.batch(records, bytes, marks, Some(offset));
+        let mut batch = self.output.batch(records, bytes, marks, Some(offset));
+        // Its end is stored at once: a kill would begin it again.
+        batch.flush = true;
         if self.output.send(batch).await {
             return Ok(());
         }
