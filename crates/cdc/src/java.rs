@@ -12,8 +12,23 @@ fn hash_code(text: &str) -> i32 {
 
 /// Sorts entries, whose keys are distinct and given in the order of their insertion, as `HashMap` iterates over them.
 pub fn hash_map_order<T>(entries: &mut [T], key: impl Fn(&T) -> &str) {
-    // A table of 16 doubles when it is more than three quarters full. Within a bucket, order of insertion.
-    let mut buckets: u32 = 16;
+    in_buckets(entries, 16, key);
+}
+
+/// As [`hash_map_order`], of a map that began as a copy of another one with `copied` entries.
+pub fn new_hash_map_order<T>(entries: &mut [T], copied: usize, key: impl Fn(&T) -> &str) {
+    let buckets = match copied {
+        0 => 16,
+        // As many as hold them at a load of three quarters.
+        copied => u32::try_from(copied * 4 / 3 + 1)
+            .unwrap_or(1 << 30)
+            .next_power_of_two(),
+    };
+    in_buckets(entries, buckets, key);
+}
+
+fn in_buckets<T>(entries: &mut [T], mut buckets: u32, key: impl Fn(&T) -> &str) {
+    // A table doubles when it is more than three quarters full. Within a bucket, order of insertion.
     while entries.len() * 4 > buckets as usize * 3 {
         buckets *= 2;
     }

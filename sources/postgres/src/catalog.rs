@@ -401,6 +401,14 @@ impl Catalog {
             .collect()
     }
 
+    /// Where the server's log ends, with what is not on disk yet.
+    pub(crate) async fn written_lsn(&self) -> Result<Lsn> {
+        let sql = "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() \
+                   ELSE pg_current_wal_insert_lsn() END)::text";
+        let text: String = cell(&one(self.rows(sql, &[]).await?)?, 0)?;
+        text.parse().map_err(Error::fatal)
+    }
+
     /// Where the server's log ends.
     pub(crate) async fn current_lsn(&self) -> Result<Lsn> {
         let sql = "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() \

@@ -8,9 +8,11 @@ use std::time::Duration;
 use tapline_api::Result;
 use tapline_api::adjust::Adjustment;
 use tapline_api::config::{Config, ConfigDef, Parsed};
+use tapline_cdc::channels::Channels;
 use tapline_cdc::filter::{Filters, KeyColumns, PatternList, Selection};
 use tapline_cdc::mapper::ColumnMappers;
 use tapline_cdc::naming::TopicNaming;
+use tapline_cdc::notification::Notifier;
 use tapline_cdc::options::{Guardrail, OnFailure, Skipped, metric_tags};
 use tapline_databases::postgres::{Settings, SslMode};
 
@@ -153,6 +155,14 @@ pub(crate) struct Options {
     pub(crate) snapshot_delay: Duration,
     pub(crate) streaming_delay: Duration,
     pub(crate) snapshot_shared_lock: bool,
+    /// `signal.data.collection`.
+    pub(crate) signal_table: Option<(String, String)>,
+    pub(crate) channels: Channels,
+    pub(crate) notifier: Notifier,
+    /// Rows of an incremental snapshot's chunk.
+    pub(crate) chunk_size: usize,
+    /// Whether a window is closed by deleting what opened it.
+    pub(crate) watermark_deletes: bool,
     /// How many sessions read a snapshot.
     pub(crate) snapshot_threads: usize,
     /// About how many bytes of a table make a chunk.
@@ -201,6 +211,20 @@ pub(crate) fn findings(config: &Config) -> Vec<(String, String)> {
 }
 
 impl Options {
+    /// Whether signals are read from this table.
+    pub(crate) fn is_signal_table(&self, schema: &str, table: &str) -> bool {
+        self.channels.source
+            && self
+                .signal_table
+                .as_ref()
+                .is_some_and(|(s, t)| s == schema && t == table)
+    }
+
+    /// Whether anything is to be done for signals.
+    pub(crate) fn has_signals(&self) -> bool {
+        self.channels.has_outside() || self.channels.source && self.signal_table.is_some()
+    }
+
     /// Reads a configuration, or says the first thing that is wrong with it.
     pub(crate) fn new(config: &Config) -> Result<Self> {
         let listed = OPTIONS.parse(config)?;
@@ -302,6 +326,20 @@ impl Options {
             snapshot_delay: listed.millis("snapshot.delay.ms")?,
             streaming_delay: listed.millis("streaming.delay.ms")?,
             snapshot_shared_lock: lower(&listed, "snapshot.locking.mode") == "shared",
+            signal_table: signal_table(&listed)?,
+            channels: Channels::new(
+                config,
+                listed.required("topic.prefix")?,
+                listed.millis("signal.poll.interval.ms")?,
+            )?,
+            notifier: Notifier::new(
+                listed.required("topic.prefix")?,
+                listed.list("notification.enabled.channels"),
+                listed.text("notification.sink.topic.name"),
+            )?,
+            chunk_size: listed.count("incremental.snapshot.chunk.size")?.clamp(1, 1 << 20),
+            watermark_deletes: lower(&listed, "incremental.snapshot.watermarking.strategy")
+                == "insert_delete",
             snapshot_threads: listed.count("snapshot.max.threads")?.clamp(1, 64),
             snapshot_chunk_bytes: unlisted.count("internal.snapshot.chunk.bytes")?.max(1) as u64,
             lock_timeout: listed.millis("snapshot.lock.timeout.ms")?,
@@ -321,6 +359,22 @@ impl Options {
             },
             guardrail: Guardrail::new(&listed)?,
         })
+    }
+}
+
+/// `schema.table`; a database's name before it is left out.
+fn signal_table(parsed: &Parsed) -> Result<Option<(String, String)>> {
+    let given = parsed.list("signal.data.collection");
+    let Some(first) = given.iter().find(|name| !name.trim().is_empty()) else {
+        return Ok(None);
+    };
+    let mut parts = first.trim().rsplitn(3, '.');
+    match (given.len(), parts.next(), parts.next()) {
+        (1, Some(table), Some(schema)) => Ok(Some((schema.to_owned(), table.to_owned()))),
+        _ => Err(tapline_api::Error::config(format!(
+            "The 'signal.data.collection' value is invalid: one table is expected, schema.table, not {}",
+            given.join(",")
+        ))),
     }
 }
 

@@ -12,6 +12,7 @@ use tapline_cdc::clock::Instant as Clock;
 use tapline_cdc::headers::{ContextHeaders, uuid_v7};
 use tapline_cdc::heartbeat::Heartbeat;
 use tapline_cdc::metrics::SourceMetrics;
+use tapline_cdc::signal::Execute;
 use tapline_cdc::transaction::Transactions;
 use tapline_databases::postgres::{self, Settings, literal};
 use tokio::sync::watch;
@@ -25,9 +26,10 @@ use crate::lsn::Lsn;
 use crate::output::Output;
 use crate::position::{Cluster, Position, SnapshotState, cluster_partition};
 use crate::publication;
+use crate::signals::Signals;
 use crate::slot::{self, Situation, Start, Wanted};
 use crate::snapshot::sieve::Sieve;
-use crate::snapshot::{self, Snapshot};
+use crate::snapshot::{self, Kind, Snapshot};
 use crate::stream::Stream;
 use crate::wire::{Connection, Role};
 
@@ -40,6 +42,7 @@ pub(crate) struct Driver {
     /// The transaction that the stored offset is within, when transactions' metadata are wanted.
     pub(crate) transactions: Option<Transactions>,
     pub(crate) metrics: SourceMetrics,
+    pub(crate) signals: Option<Signals>,
     /// The cluster that it is of.
     pub(crate) cluster: Option<Cluster>,
     pub(crate) output: Output,
@@ -77,9 +80,39 @@ impl Driver {
         };
         // The slot's creation cancels itself at the server.
         let streams_from = self.begin(&mut prepared, &cancel).await?;
-        let Some((connection, position, end)) = streams_from else {
+        let Some((mut connection, mut position, end)) = streams_from else {
             return Ok(());
         };
+        loop {
+            let asked = self
+                .stream(&mut prepared, connection, position, end, &cancel)
+                .await?;
+            let Some((execute, at)) = asked else {
+                return Ok(());
+            };
+            position = at;
+            self.snapshot_blocking(&mut prepared, &execute, at, &cancel)
+                .await?;
+            let next = self.replication().await?;
+            let next = self
+                .start_replication(&prepared, next, position.start(), &cancel)
+                .await?;
+            let Some(next) = next else {
+                return Ok(());
+            };
+            connection = next;
+        }
+    }
+
+    /// Streams until cancelled, or until a blocking snapshot is asked for.
+    async fn stream(
+        &mut self,
+        prepared: &mut Prepared,
+        connection: Connection,
+        position: Position,
+        end: Lsn,
+        cancel: &CancellationToken,
+    ) -> Result<Option<(Execute, Position)>> {
         let heartbeat = Heartbeat::new(
             self.options.heartbeat,
             &self.options.naming,
@@ -97,7 +130,41 @@ impl Driver {
             prepared.server.sender_timeout,
         );
         stream.measure(&self.metrics);
-        stream.run(connection, &cancel).await
+        stream.signals = self.signals.take();
+        stream.run(connection, cancel).await?;
+        let asked = stream.blocking();
+        self.signals = stream.signals.take();
+        Ok(asked)
+    }
+
+    /// A snapshot that a signal has asked for, while nothing is streamed.
+    async fn snapshot_blocking(
+        &mut self,
+        prepared: &mut Prepared,
+        execute: &Execute,
+        at: Position,
+        cancel: &CancellationToken,
+    ) -> Result<()> {
+        let metrics = self.metrics.snapshot();
+        let reading = async {
+            let sessions = snapshot::open(&self.options, None).await?;
+            Snapshot::run(
+                &self.options,
+                prepared.server.version,
+                &mut prepared.catalog,
+                &prepared.events,
+                &mut self.output,
+                &*self.offsets,
+                Kind::Blocking(execute, at),
+                sessions,
+                at.start(),
+                self.stored.clone(),
+                &metrics,
+            )
+            .await
+        };
+        cancellable(cancel, reading).await?;
+        Ok(())
     }
 
     /// Connects, and looks whether the server and this user will do.
@@ -399,7 +466,7 @@ impl Driver {
             events,
             &mut self.output,
             &*self.offsets,
-            resumes,
+            Kind::Initial { resumes },
             sessions,
             lsn,
             self.stored.clone(),

@@ -411,7 +411,11 @@ impl Events {
             schema_name,
             table_name,
             origin.tx_id.map_or(Value::Null, Value::Int64),
-            Value::Int64(origin.lsn.as_i64()),
+            match marker {
+                // A row that was read beside the stream is of no place in it.
+                SnapshotMarker::Incremental => Value::Null,
+                _ => Value::Int64(origin.lsn.as_i64()),
+            },
             self.xmin.clone(),
             replication,
             replication_lsn,

@@ -29,6 +29,7 @@ mod pgoutput;
 mod position;
 mod publication;
 mod replica_identity;
+mod signals;
 mod slot;
 mod snapshot;
 mod source_type;

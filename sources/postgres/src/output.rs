@@ -22,8 +22,8 @@ pub(crate) type Batches = mpsc::Receiver<Result<SourceBatch>>;
 pub(crate) struct Output {
     sender: mpsc::Sender<Result<SourceBatch>>,
     partition: Partition,
-    /// A mark of another partition, which goes out with the next batch, once.
-    also: Option<(Partition, Offset)>,
+    /// Marks of other partitions, which go out with the next batch, once.
+    also: Vec<(Partition, Offset)>,
     /// What every offset says beside the position.
     further: Vec<(String, Json)>,
     queue: QueueMetrics,
@@ -36,7 +36,7 @@ pub(crate) fn channel(partition: Partition, queue: QueueMetrics) -> (Output, Bat
         Output {
             sender,
             partition,
-            also: None,
+            also: Vec::new(),
             further: Vec::new(),
             queue,
         },
@@ -47,7 +47,7 @@ pub(crate) fn channel(partition: Partition, queue: QueueMetrics) -> (Output, Bat
 impl Output {
     /// Sends a further mark with the next batch.
     pub(crate) fn send_also(&mut self, partition: Partition, offset: Offset) {
-        self.also = Some((partition, offset));
+        self.also.push((partition, offset));
     }
 
     /// Sets what offsets say beside the position from now on.
@@ -70,7 +70,7 @@ impl Output {
             offset: Some(offset),
         };
         let mut marks = Vec::with_capacity(2);
-        if let Some((partition, offset)) = self.also.take() {
+        for (partition, offset) in self.also.drain(..) {
             marks.push(mark(partition, offset));
         }
         marks.extend(

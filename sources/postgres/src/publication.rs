@@ -150,7 +150,9 @@ pub(crate) async fn captured_tables(catalog: &Catalog, options: &Options) -> Res
     let all = catalog.tables().await?;
     Ok(all
         .into_iter()
-        .filter(|(schema, table, builtin)| options.filters.table(schema, table, *builtin))
+        .filter(|(schema, table, builtin)| {
+            options.filters.table(schema, table, *builtin) || options.is_signal_table(schema, table)
+        })
         .map(|(schema, table, _)| (schema, table))
         .collect())
 }

@@ -24,10 +24,14 @@ use std::time::Duration;
 use tapline_api::metrics::Metric;
 use tapline_api::offset::{OffsetMark, SourceBatch};
 use tapline_api::source::OffsetReader;
-use tapline_api::{Error, Result, SchemaRef};
+use tapline_api::{Error, Record, Result, SchemaRef};
 use tapline_cdc::clock::Instant;
 use tapline_cdc::envelope::SnapshotMarker;
+use tapline_cdc::headers::uuid_v7;
+use tapline_cdc::java::hash_map_order;
 use tapline_cdc::metrics::SnapshotMetrics;
+use tapline_cdc::notification::{Aggregate, Notifier};
+use tapline_cdc::signal::{Execute, matches};
 use tapline_cdc::snapshot::{Chunks, Ledger, Progress, progress_partition};
 use tapline_databases::postgres::{self, identifier, literal, qualified};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -40,6 +44,7 @@ use crate::lsn::Lsn;
 use crate::output::Output;
 use crate::position::{Position, SnapshotState};
 use crate::publication::captured_tables;
+use crate::signals::random;
 use crate::table::Plan;
 use crate::wire::{Connection, Role};
 
@@ -64,6 +69,15 @@ pub(crate) struct Sessions {
     readers: Vec<Connection>,
 }
 
+/// Why a snapshot is taken.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind<'a> {
+    /// At the start, or the rest of a killed one.
+    Initial { resumes: bool },
+    /// A signal has asked for it, when the stream stood here. It stores nothing: positions are the stream's.
+    Blocking(&'a Execute, Position),
+}
+
 /// A snapshot to be taken.
 pub(crate) struct Snapshot<'a> {
     options: Arc<Options>,
@@ -72,12 +86,14 @@ pub(crate) struct Snapshot<'a> {
     offsets: &'a dyn OffsetReader,
     /// Whether a former run's progress counts.
     resumes: bool,
+    execute: Option<&'a Execute>,
     planner: Connection,
     /// The schema of the source block.
     source: SchemaRef,
     tables: Vec<(String, String)>,
-    /// How many of `tables` are planned.
+    /// How many of `tables` are planned, and told of.
     planned: usize,
+    told: usize,
     current: Option<Current>,
     shared: Arc<Shared>,
 }
@@ -86,7 +102,8 @@ pub(crate) struct Snapshot<'a> {
 #[derive(Debug)]
 pub(crate) struct Shared {
     origin: Origin,
-    position: Position,
+    /// What goes with every batch; none when nothing is stored.
+    position: Option<Position>,
     /// The name of what the snapshot sees.
     seen: String,
     ledger: Mutex<Ledger>,
@@ -95,6 +112,9 @@ pub(crate) struct Shared {
     tables: usize,
     metrics: SnapshotMetrics,
     begun: tokio::time::Instant,
+    notifier: Notifier,
+    /// All captured tables, as notifications name them.
+    captured: String,
 }
 
 /// The table that chunks are given out of.
@@ -168,6 +188,7 @@ async fn first_cell(connection: &mut Connection, sql: &str) -> Result<String> {
 pub(crate) async fn snapshot_tables(catalog: &Catalog, options: &Options) -> Result<Vec<(String, String)>> {
     let mut tables = captured_tables(catalog, options).await?;
     options.guardrail.check(tables.len())?;
+    tables.retain(|(schema, table)| !options.is_signal_table(schema, table));
     let only = &options.snapshot_tables;
     tables.retain(|(schema, table)| only.is_empty() || only.matches(&format!("{schema}.{table}")));
     options.filters.sort_for_snapshot(&mut tables, Clone::clone);
@@ -195,6 +216,20 @@ pub(crate) async fn stored_progress(
     Ok(stored.as_ref().and_then(Progress::from_offset))
 }
 
+impl Shared {
+    /// A notification, for the topic.
+    fn tell(&self, kind: &str, data: &[(&str, String)]) -> Vec<Record> {
+        if self.notifier.is_silent() {
+            return Vec::new();
+        }
+        let id = uuid_v7(Instant::now().millis(), random());
+        let record = self
+            .notifier
+            .notify(&id, Aggregate::Initial, kind, data, Instant::now());
+        record.into_iter().collect()
+    }
+}
+
 impl<'a> Snapshot<'a> {
     /// Over open transactions that see the database at `lsn`. Reads all that is left of the captured tables, and gives the
     /// position to stream from. `stored` tells the numbers of stored offsets.
@@ -206,7 +241,7 @@ impl<'a> Snapshot<'a> {
         events: &Events,
         output: &mut Output,
         offsets: &'a dyn OffsetReader,
-        resumes: bool,
+        kind: Kind<'a>,
         mut sessions: Sessions,
         lsn: Lsn,
         mut stored: watch::Receiver<u64>,
@@ -220,7 +255,14 @@ impl<'a> Snapshot<'a> {
         let micros: i64 = micros
             .parse()
             .map_err(|_| Error::fatal("the server's clock is unreadable"))?;
-        let tx_id = catalog.current_transaction().await?;
+        let (resumes, execute, at) = match kind {
+            Kind::Initial { resumes } => (resumes, None, None),
+            Kind::Blocking(execute, at) => (false, Some(execute), Some(at)),
+        };
+        let tx_id = match at.and_then(|at| at.tx_id) {
+            Some(tx_id) => tx_id,
+            None => catalog.current_transaction().await?,
+        };
         let position = Position {
             lsn: Some(lsn),
             tx_id: Some(tx_id),
@@ -231,20 +273,34 @@ impl<'a> Snapshot<'a> {
         let origin = Origin {
             at: Instant::from_micros(micros),
             lsn,
-            last_commit: None,
+            last_commit: at.and_then(|at| at.last_commit),
             tx_id: Some(tx_id),
             replication: None,
         };
-        let tables = snapshot_tables(catalog, options).await?;
+        let mut tables = snapshot_tables(catalog, options).await?;
+        let name = |(schema, table): &(String, String)| format!("{schema}.{table}");
+        if let Some(execute) = execute {
+            tables.retain(|table| matches(&execute.collections, &name(table)));
+        }
+        let captured: Vec<String> = match execute {
+            Some(_) => tables.iter().map(name).collect(),
+            None => captured_tables(catalog, options)
+                .await?
+                .iter()
+                .map(name)
+                .collect(),
+        };
         let shared = Arc::new(Shared {
             origin,
-            position,
+            position: execute.is_none().then_some(position),
             seen: lsn.to_string(),
             ledger: Mutex::new(Ledger::new(RUNNING)),
             reading: sessions.readers.len().into(),
             tables: tables.len(),
             metrics: metrics.clone(),
             begun: tokio::time::Instant::now(),
+            notifier: options.notifier.clone(),
+            captured: captured.join(","),
         });
         metrics.started(tables.len(), tables.len());
         let mut snapshot = Self {
@@ -253,10 +309,12 @@ impl<'a> Snapshot<'a> {
             catalog,
             offsets,
             resumes,
+            execute,
             planner: sessions.planner,
             source: events.source_schema().clone(),
             tables,
             planned: 0,
+            told: 0,
             current: None,
             shared,
         };
@@ -269,10 +327,14 @@ impl<'a> Snapshot<'a> {
         // Before any row goes out it is known that a snapshot is under way: a deleted row might stay for ever else.
         let begun = SourceBatch {
             flush: true,
-            ..output.batch(Vec::new(), 0, Some(&position))
+            ..output.batch(
+                snapshot.shared.tell("STARTED", &[]),
+                0,
+                snapshot.shared.position.as_ref(),
+            )
         };
         send(output, begun).await?;
-        if !snapshot.tables.is_empty() {
+        if execute.is_none() && !snapshot.tables.is_empty() {
             wait(&mut stored, RUNNING).await?;
         }
         snapshot
@@ -282,25 +344,29 @@ impl<'a> Snapshot<'a> {
             snapshot: Some(SnapshotState::Completed),
             ..position
         };
+        let told = snapshot.shared.tell("COMPLETED", &[]);
         let mut last = SourceBatch {
             flush: true,
-            ..output.batch(Vec::new(), 0, Some(&completed))
+            ..output.batch(told, 0, execute.is_none().then_some(&completed))
         };
-        {
+        if execute.is_none() {
             let ledger = snapshot
                 .shared
                 .ledger
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
+            let after = last.records.len();
             last.marks.extend(ledger.partitions().map(|partition| OffsetMark {
-                after: 0,
+                after,
                 partition: partition.clone(),
                 offset: None,
             }));
         }
         send(output, last).await?;
         // Streaming before that would let a kill take changes for ones that a snapshot is still to come to.
-        wait(&mut stored, COMPLETED).await?;
+        if execute.is_none() {
+            wait(&mut stored, COMPLETED).await?;
+        }
         snapshot.planner.close(false).await;
         metrics.ended(true, snapshot.shared.begun.elapsed().as_secs());
         tracing::info!("snapshot is complete");
@@ -367,7 +433,24 @@ impl<'a> Snapshot<'a> {
                     (0, _) => SnapshotMarker::FirstInDataCollection,
                     _ => SnapshotMarker::True,
                 };
-                let condition = cut::condition(&current.key, &current.progress.chunks, claim.chunk);
+                let table = format!("{}.{}", current.plan.table.schema, current.plan.table.name);
+                let asked = self.execute.and_then(|execute| execute.condition(&table));
+                let parts: Vec<String> = cut::condition(&current.key, &current.progress.chunks, claim.chunk)
+                    .into_iter()
+                    .chain(asked.map(|asked| format!("({asked})")))
+                    .collect();
+                let condition = (!parts.is_empty()).then(|| parts.join(" AND "));
+                let told = if std::mem::replace(&mut self.told, self.planned) == self.planned {
+                    Vec::new()
+                } else {
+                    self.shared.tell(
+                        "IN_PROGRESS",
+                        &[
+                            ("current_collection_in_progress", table),
+                            ("data_collections", self.names()),
+                        ],
+                    )
+                };
                 return Ok(Some(Work {
                     claim,
                     sql: copy_statement(
@@ -377,6 +460,7 @@ impl<'a> Snapshot<'a> {
                         condition.as_deref(),
                     ),
                     scanned: current.scanned.clone(),
+                    told,
                     plan: current.plan.clone(),
                     first,
                     weight: current.weight,
@@ -390,6 +474,15 @@ impl<'a> Snapshot<'a> {
             self.current = self.plan(&schema, &table).await?;
             self.planned += 1;
         }
+    }
+
+    /// The tables to be read, in the order of a Java set.
+    fn names(&self) -> String {
+        let name = |(schema, table): &(String, String)| format!("{schema}.{table}");
+        let mut names: Vec<String> = self.tables.iter().map(name).collect();
+        names.sort();
+        hash_map_order(&mut names, |name| name);
+        names.join(",")
     }
 
     async fn plan(&mut self, schema: &str, table: &str) -> Result<Option<Current>> {

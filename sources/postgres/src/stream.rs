@@ -14,13 +14,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use tapline_api::offset::Offset;
 use tapline_api::{Error, Kind, Result, Value};
+use tapline_cdc::channels::Outside;
 use tapline_cdc::clock::Instant as Clock;
 use tapline_cdc::filter::Selection;
 use tapline_cdc::heartbeat::Heartbeat;
 use tapline_cdc::intern::constant;
 use tapline_cdc::metrics::{SourceMetrics, StreamingMetrics};
 use tapline_cdc::options::OnFailure;
+use tapline_cdc::signal::{Execute, Signal};
 use tapline_databases::postgres as pg;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -32,8 +35,9 @@ use crate::event::{Events, Origin};
 use crate::lsn::Lsn;
 use crate::output::Output;
 use crate::pace::Pace;
-use crate::pgoutput::{EPOCH_MICROS, Message, Old, Relation, ReplicaIdentity, Tuple, decode};
+use crate::pgoutput::{Column as Sent, EPOCH_MICROS, Message, Old, Relation, ReplicaIdentity, Tuple, decode};
 use crate::position::{MessageType, Position, Prefix, SnapshotState};
+use crate::signals::{Context, Heard, Signals, signals_partition};
 use crate::snapshot::sieve::Sieve;
 use crate::table::{Column, Plan, Row, Table};
 use crate::wal::WalWatch;
@@ -65,6 +69,7 @@ pub(crate) struct Stream<'a> {
     done: bool,
     /// When to read the slot's xmin.
     xmin_due: Option<Instant>,
+    pub(crate) signals: Option<Signals>,
     measured: Option<Measured>,
 }
 
@@ -98,6 +103,9 @@ struct Decoder {
     messages: Option<Selection>,
     /// Before a snapshot is resumed: what goes out.
     sieve: Option<Sieve>,
+    /// The signal table's relation, and what came of it.
+    signal_relation: Option<u32>,
+    heard: Vec<Heard>,
 }
 
 impl<'a> Stream<'a> {
@@ -141,6 +149,8 @@ impl<'a> Stream<'a> {
             end_at_start: end,
             messages: options.messages.clone(),
             sieve: None,
+            signal_relation: None,
+            heard: Vec::new(),
         };
         Self {
             options,
@@ -155,6 +165,7 @@ impl<'a> Stream<'a> {
             until: None,
             done: false,
             xmin_due: (!options.xmin_interval.is_zero()).then(Instant::now),
+            signals: None,
             measured: None,
         }
     }
@@ -201,6 +212,8 @@ impl<'a> Stream<'a> {
         let mut idle_due = Instant::now() + IDLE_MARK;
         let mut heard = Instant::now();
         let silence = Duration::from_secs(60).max(self.options.status_interval.saturating_mul(3));
+        self.lend(async |signals, context| signals.begin(context).await)
+            .await?;
         loop {
             while !self.done && !self.is_full() {
                 let Some(frame) = block.next_frame() else {
@@ -218,6 +231,9 @@ impl<'a> Stream<'a> {
                 return Ok(());
             }
             let now = Instant::now();
+            if self.signals.as_ref().is_some_and(Signals::is_waiting) {
+                status_due = status_due.min(now + ASK);
+            }
             self.read_xmin(now).await?;
             if let Some(measured) = &mut self.measured {
                 measured.wal.look(self.catalog, now).await;
@@ -265,6 +281,9 @@ impl<'a> Stream<'a> {
                         }
                     }
                 }
+                signal = outside(&mut self.signals), if !self.decoder.in_transaction && !self.done => {
+                    self.act(signal).await?;
+                }
                 changed = self.confirmed.changed() => {
                     if changed.is_err() {
                         return Ok(());
@@ -292,6 +311,63 @@ impl<'a> Stream<'a> {
         }
         // A moment that has passed and was not acted on must not spin.
         wake.max(Instant::now() + Duration::from_millis(1))
+    }
+
+    /// Calls `work` with the signals, and with what they need of the stream.
+    async fn lend(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Signals, &mut Context<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Some(signals) = &mut self.signals else {
+            return Ok(());
+        };
+        let mut context = Context {
+            options: self.options,
+            catalog: self.catalog,
+            events: self.events,
+            origin: &self.decoder.origin,
+        };
+        work(signals, &mut context).await
+    }
+
+    /// A message has been dealt with, with the records from `before` on: what of it concerns signals.
+    async fn attend(&mut self, before: usize) -> Result<()> {
+        let Some(signals) = &mut self.signals else {
+            return Ok(());
+        };
+        signals.changed(self.events.records.get(before..).unwrap_or_default());
+        for heard in std::mem::take(&mut self.decoder.heard) {
+            self.lend(async |signals, context| signals.hear(heard, context).await)
+                .await?;
+        }
+        if self.decoder.in_transaction {
+            return Ok(());
+        }
+        let at = self.decoder.position.last_commit.unwrap_or(Lsn::NONE);
+        self.lend(async |signals, context| signals.reached(at, context).await)
+            .await?;
+        self.done |= self.signals.as_ref().is_some_and(Signals::wants_blocking);
+        Ok(())
+    }
+
+    /// A signal that has not come by the log.
+    async fn act(&mut self, outside: Outside) -> Result<()> {
+        self.lend(async |signals, context| signals.act(&outside.signal, context).await)
+            .await?;
+        if let Some(offset) = outside.offset {
+            let partition = signals_partition(self.options.naming.prefix());
+            let offset = Offset::new([("offset".to_owned(), offset.into())]);
+            self.output.send_also(partition, offset);
+            self.decoder.moved = true;
+        }
+        self.done |= self.signals.as_ref().is_some_and(Signals::wants_blocking);
+        Ok(())
+    }
+
+    /// The blocking snapshot that ended the stream, and where.
+    pub(crate) fn blocking(&mut self) -> Option<(Execute, Position)> {
+        let execute = self.signals.as_mut()?.take_blocking()?;
+        Some((execute, self.decoder.position))
     }
 
     fn is_full(&self) -> bool {
@@ -327,7 +403,7 @@ impl<'a> Stream<'a> {
 
     /// What the offset of the next batch says beside the position.
     fn keep_further(&mut self) {
-        if self.events.transactions.is_none() && self.xmin_due.is_none() {
+        if self.events.transactions.is_none() && self.xmin_due.is_none() && self.signals.is_none() {
             return;
         }
         let mut further = Vec::new();
@@ -336,6 +412,10 @@ impl<'a> Stream<'a> {
         }
         if let Some(transactions) = &self.events.transactions {
             further.extend(transactions.offset_entries());
+        }
+        if let Some(signals) = &self.signals {
+            let entries = signals.entries();
+            further.extend(entries.into_iter().map(|(name, value)| (name.to_owned(), value)));
         }
         self.output.keep(further);
     }
@@ -448,6 +528,9 @@ impl<'a> Stream<'a> {
                         self.decoder.told = self.decoder.position;
                     }
                     self.tolerate(done)?;
+                    if self.signals.is_some() {
+                        self.attend(before).await?;
+                    }
                 }
                 Ok(false)
             }
@@ -462,6 +545,7 @@ impl<'a> Stream<'a> {
                 {
                     transactions.forget();
                 }
+                self.attend(self.events.records.len()).await?;
                 Ok(bytes.get(body.start + 17) == Some(&1))
             }
             _ => Ok(false),
@@ -486,10 +570,15 @@ impl<'a> Stream<'a> {
     /// A table version: the plan for the rows that follow.
     async fn on_relation(&mut self, relation: Relation) -> Result<()> {
         let builtin = is_builtin(&relation.schema, &relation.table);
-        if !self
-            .options
-            .filters
-            .table(&relation.schema, &relation.table, builtin)
+        let signals = self.options.is_signal_table(&relation.schema, &relation.table);
+        if signals {
+            self.decoder.signal_relation = Some(relation.id);
+        }
+        if !signals
+            && !self
+                .options
+                .filters
+                .table(&relation.schema, &relation.table, builtin)
         {
             self.decoder.plans.insert(relation.id, None);
             return Ok(());
@@ -508,6 +597,14 @@ impl<'a> Stream<'a> {
         let plan = Plan::new(table, self.options, self.events.source_schema())?;
         self.decoder.plans.insert(id, Some(plan));
         Ok(())
+    }
+}
+
+/// Waits for a signal that does not come by the log. Cancel-safe.
+async fn outside(signals: &mut Option<Signals>) -> Outside {
+    match signals {
+        Some(signals) => signals.outside().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -637,6 +734,7 @@ impl Decoder {
         match message {
             Message::Insert { relation, new } => {
                 if self.advance(lsn, MessageType::Insert)
+                    && self.hears(relation, block, &new, false)
                     && self.passes(|sieve| sieve.inserted(relation, block.bytes(), &new))
                     && let Some(plan) = find(&self.plans, relation, events)?
                 {
@@ -655,6 +753,7 @@ impl Decoder {
             }
             Message::Delete { relation, old } => {
                 if self.advance(lsn, MessageType::Delete)
+                    && self.hears(relation, block, &old.tuple, true)
                     && self.passes(|sieve| sieve.deleted(relation, block.bytes(), &old.tuple))
                     && let Some(plan) = find(&self.plans, relation, events)?
                 {
@@ -716,6 +815,29 @@ impl Decoder {
             Message::Type | Message::Relation(_) => {}
         }
         Ok(())
+    }
+
+    /// Notes what comes of the signal table. Always true.
+    #[inline]
+    fn hears(&mut self, relation: u32, block: &Block, tuple: &Tuple, deleted: bool) -> bool {
+        if self.signal_relation != Some(relation) {
+            return true;
+        }
+        let mut texts = tuple.columns(block.bytes()).map(|column| match column {
+            Sent::Text(range) => {
+                let text = block.bytes().get(range).unwrap_or_default();
+                String::from_utf8_lossy(text).into_owned()
+            }
+            _ => String::new(),
+        });
+        let mut next = || texts.next().unwrap_or_default();
+        let (id, kind, data) = (next(), next(), next());
+        self.heard.push(if deleted {
+            Heard::Deleted(id)
+        } else {
+            Heard::Inserted(Signal { id, kind, data })
+        });
+        true
     }
 
     /// Whether a change goes out, where not all do.

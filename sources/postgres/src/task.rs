@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use tapline_api::offset::{CommittedOffsets, SourceBatch};
 use tapline_api::source::{SourceContext, SourceTask};
 use tapline_api::{Error, Result};
+use tapline_cdc::channels::Outside;
 use tapline_cdc::metrics::{QueueMetrics, SourceMetrics};
 use tapline_cdc::snapshot::Progress;
 use tapline_cdc::transaction::Transactions;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,7 @@ use crate::driver::{self, Driver};
 use crate::lsn::Lsn;
 use crate::output::{self, Batches};
 use crate::position::{Cluster, Position, SnapshotState, cluster_partition, partition};
+use crate::signals::{Signals, signals_partition};
 use crate::snapshot::{COMPLETED, RUNNING};
 
 /// One run of the connector's only task.
@@ -53,6 +55,31 @@ impl Running {
     }
 }
 
+/// Signals that do not come by the log, from where the last run stopped.
+async fn listen(context: &SourceContext, options: &Options) -> Result<Option<mpsc::Receiver<Outside>>> {
+    if !options.channels.has_outside() {
+        return Ok(None);
+    }
+    let partition = signals_partition(options.naming.prefix());
+    let stored = context.offsets.offset(&partition).await?;
+    let from = stored
+        .and_then(|stored| stored.get("offset")?.as_i64())
+        .map_or(0, |offset| offset + 1);
+    let (sender, receiver) = mpsc::channel(16);
+    let listening = options
+        .channels
+        .clone()
+        .listen(context.logs.clone(), from, sender);
+    let cancel = context.cancel.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            () = listening => {}
+        }
+    });
+    Ok(Some(receiver))
+}
+
 /// How long a stop waits for the driver's goodbye.
 const GOODBYE: Duration = Duration::from_secs(3);
 
@@ -61,20 +88,25 @@ impl SourceTask for Task {
     async fn start(&mut self, context: SourceContext) -> Result<()> {
         let options = Options::new(&context.config)?;
         let prefix = options.naming.prefix();
-        let stored = context.offsets.offset(&partition(prefix)).await?;
-        let position = stored.as_ref().map(Position::from_offset).transpose()?;
+        let offset = context.offsets.offset(&partition(prefix)).await?;
+        let position = offset.as_ref().map(Position::from_offset).transpose()?;
         let cluster = context.offsets.offset(&cluster_partition(prefix)).await?;
         let transactions = options
             .transactions
-            .then(|| Transactions::load(options.naming.transaction(), stored.as_ref()));
+            .then(|| Transactions::load(options.naming.transaction(), offset.as_ref()));
         let metrics = SourceMetrics::new(context.metrics.clone(), "postgres", prefix, &options.metric_tags);
         let queue = metrics.queue("streaming", options.queue_records, options.batch_bytes * 3);
         let (output, batches) = output::channel(partition(prefix), queue.clone());
         let (confirmed, confirmations) = watch::channel(Lsn::NONE);
         let (stored, chunks) = watch::channel(0);
         let cancel = context.cancel.child_token();
+        let outside = listen(&context, &options).await?;
+        let signals = options
+            .has_signals()
+            .then(|| Signals::new(offset.as_ref(), options.notifier.clone(), outside));
         let driver = Driver {
             options: options.clone(),
+            signals,
             task: context.task,
             position,
             transactions,

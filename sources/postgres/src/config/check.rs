@@ -120,9 +120,6 @@ const UNSUPPORTED: &[(&str, &[&str], &str)] = &[
     ("snapshot.query.mode.custom.name", &[], JAVA),
     ("snapshot.locking.mode", &["none", "shared"], JAVA),
     ("snapshot.locking.mode.custom.name", &[], JAVA),
-    ("signal.data.collection", &[], NOT_YET),
-    ("signal.enabled.channels", &["source"], NOT_YET),
-    ("notification.enabled.channels", &[], NOT_YET),
     ("converters", &[], JAVA),
     ("post.processors", &[], NOT_YET),
     (

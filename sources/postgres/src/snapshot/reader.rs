@@ -28,6 +28,8 @@ use crate::wire::{Connection, Frame, copy_error};
 #[derive(Debug)]
 pub(super) struct Work {
     pub(super) claim: Claim,
+    /// Notifications that come before it.
+    pub(super) told: Vec<Record>,
     pub(super) plan: Arc<Plan>,
     pub(super) sql: String,
     /// The marker of the chunk's first row.
@@ -94,7 +96,10 @@ impl Reader {
                 return Err(stopped());
             }
             match work.await.map_err(|_| stopped())? {
-                Some(work) => self.chunk(work).await?,
+                Some(mut work) => {
+                    self.events.records.append(&mut work.told);
+                    self.chunk(work).await?;
+                }
                 None => break,
             }
         }
@@ -186,6 +191,16 @@ impl Reader {
                 "table {index} of {} is read",
                 self.shared.tables
             );
+            let told = self.shared.tell(
+                "TABLE_SCAN_COMPLETED",
+                &[
+                    ("scanned_collection", format!("{}.{}", table.schema, table.name)),
+                    ("data_collections", self.shared.captured.clone()),
+                    ("total_rows_scanned", all.to_string()),
+                    ("status", "SUCCEEDED".to_owned()),
+                ],
+            );
+            self.events.records.extend(told);
         }
         if rows == 0 {
             self.done.push(finished);
@@ -218,6 +233,9 @@ impl Reader {
     /// Waits until so much of what was read is stored that `more` bytes make no more than a chunk of what is not.
     async fn let_store(&mut self, more: u64) -> Result<()> {
         let limit = self.options.snapshot_chunk_bytes;
+        if self.shared.position.is_none() {
+            return Ok(());
+        }
         loop {
             let stored = *self.stored.borrow_and_update();
             self.unstored.retain(|(number, _)| *number > stored);
@@ -250,8 +268,10 @@ impl Reader {
         let seconds = self.shared.begun.elapsed().as_secs();
         self.shared.metrics.batch(after, seconds, Clock::now());
         let mut ledger = self.shared.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut batch = self.output.batch(records, bytes, Some(&self.shared.position));
-        if !self.done.is_empty() {
+        let mut batch = self.output.batch(records, bytes, self.shared.position.as_ref());
+        if self.shared.position.is_none() {
+            self.done.clear();
+        } else if !self.done.is_empty() {
             let claims: Vec<Claim> = self.done.iter().map(|(claim, _)| *claim).collect();
             let (offsets, number) = ledger.done(&claims, &self.shared.seen);
             let weight = sum(&self.done);
@@ -265,7 +285,7 @@ impl Reader {
                 }));
             self.unstored.push_back((number, weight));
         }
-        batch.flush = soon;
+        batch.flush = soon && self.shared.position.is_some();
         room.send(Ok(batch));
         Ok(())
     }
