@@ -15,3 +15,4 @@ mod rest_manners;
 mod rest_tour;
 mod round_trip;
 mod servers;
+mod signals;
