@@ -315,10 +315,10 @@ impl Signals {
             "incremental snapshot of a table has ended"
         );
         let data = [
-            ("data_collections", self.names()),
             ("scanned_collection", table.unwrap_or_default()),
             ("total_rows_scanned", self.incremental.rows.to_string()),
             ("status", status.to_owned()),
+            ("data_collections", self.names()),
         ];
         self.notify("TABLE_SCAN_COMPLETED", &data, context);
         self.incremental.next();
@@ -421,7 +421,12 @@ impl Signals {
         let chunk_size = context.options.chunk_size;
         let name = qualified(&plan.table.schema, &plan.table.name);
         let columns: Vec<String> = order.iter().map(|(name, _)| identifier(name)).collect();
-        let texts: Vec<String> = columns.iter().map(|name| format!("{name}::text")).collect();
+        // Of names of their own: ORDER BY would take a text of the column's name for the column.
+        let texts: Vec<String> = columns
+            .iter()
+            .enumerate()
+            .map(|(index, name)| format!("{name}::text AS tapline_{index}"))
+            .collect();
         let condition = |mut parts: Vec<String>| {
             if !current.condition.is_empty() {
                 parts.push(format!("({})", current.condition));

@@ -195,9 +195,9 @@ impl Reader {
                 "TABLE_SCAN_COMPLETED",
                 &[
                     ("scanned_collection", format!("{}.{}", table.schema, table.name)),
-                    ("data_collections", self.shared.captured.clone()),
                     ("total_rows_scanned", all.to_string()),
                     ("status", "SUCCEEDED".to_owned()),
+                    ("data_collections", self.shared.captured.clone()),
                 ],
             );
             self.events.records.extend(told);
