@@ -7,6 +7,7 @@
 pub mod cast;
 mod chain;
 mod debezium;
+pub mod event_router;
 pub mod extract_changed_record_state;
 pub mod extract_field;
 pub mod extract_new_record_state;
@@ -42,6 +43,7 @@ pub static PLUGINS: &[TransformPlugin] = &[
     extract_changed_record_state::PLUGIN,
     extract_new_record_state::PLUGIN,
     logical_topic_router::TO_LOGICAL_TOPIC,
+    event_router::PLUGIN,
     cast::KEY,
     cast::VALUE,
     headers::DROP,

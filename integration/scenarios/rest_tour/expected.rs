@@ -123,7 +123,6 @@ pub const DEFERRED_PLUGINS: &[&str] = &[
     "io.debezium.transforms.TimezoneConverter",
     "io.debezium.transforms.VectorToJsonConverter",
     "io.debezium.transforms.openlineage.OpenLineage",
-    "io.debezium.transforms.outbox.EventRouter",
     "io.debezium.transforms.partitions.PartitionRouting",
     "io.debezium.transforms.tracing.ActivateTracingSpan",
     // converters
