@@ -45,26 +45,15 @@ impl OffsetStore {
         })
     }
 
-    /// Appends offsets and waits until they are acknowledged.
+    /// Appends offsets and waits until they are acknowledged. What has never been stored is not deleted either.
     pub async fn store(&self, connector: &str, offsets: &CommittedOffsets) -> Result<()> {
-        let records: Vec<_> = {
-            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            let of_connector = known.get(connector);
-            offsets
-                .0
-                .iter()
-                .map(|(partition, offset)| {
-                    let entry = of_connector.and_then(|entries| entries.get(&canonical(&partition.0)));
-                    let key = entry.map_or_else(|| key(connector, partition), |entry| entry.key.clone());
-                    LogRecord {
-                        partition: -1,
-                        key: Some(key),
-                        value: offset.as_ref().map(value),
-                        ..LogRecord::default()
-                    }
-                })
-                .collect()
+        let records = {
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            prepare(&mut known, connector, offsets)
         };
+        if records.is_empty() {
+            return Ok(());
+        }
         self.log.append(records.clone()).await?;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for record in &records {
@@ -112,6 +101,30 @@ impl OffsetReader for ConnectorOffsets {
     async fn offset(&self, partition: &Partition) -> Result<Option<Offset>> {
         Ok(self.store.get(&self.connector, partition))
     }
+}
+
+/// The records that store offsets. A new partition is known from now on, without an offset: whether it was stored can't
+/// be told any more once appending has begun.
+fn prepare(known: &mut Known, connector: &str, offsets: &CommittedOffsets) -> Vec<LogRecord> {
+    let entries = known.entry(connector.to_owned()).or_default();
+    let record = |(partition, offset): &(Partition, Option<Offset>)| {
+        let name = canonical(&partition.0);
+        if offset.is_none() && !entries.contains_key(&name) {
+            return None;
+        }
+        let entry = entries.entry(name).or_insert_with(|| Entry {
+            key: key(connector, partition),
+            partition: partition.clone(),
+            offset: None,
+        });
+        Some(LogRecord {
+            partition: -1,
+            key: Some(entry.key.clone()),
+            value: offset.as_ref().map(value),
+            ..LogRecord::default()
+        })
+    };
+    offsets.0.iter().filter_map(record).collect()
 }
 
 /// The key under which a new partition is stored.
@@ -220,5 +233,18 @@ mod tests {
         assert_eq!(entry.offset.as_ref().unwrap().get("n"), Some(&json!(2)));
         apply(&mut known, &record(r#"["c",{"a":1,"b":2}]"#, None));
         assert!(known["c"].values().next().unwrap().offset.is_none());
+    }
+
+    #[test]
+    fn what_was_never_stored_is_not_deleted() {
+        let mut known = Known::new();
+        let of = |name: &str| Partition::new([("table".to_owned(), json!(name))]);
+        let offset = Offset::new([("n".to_owned(), json!(1))]);
+        let offsets = CommittedOffsets(vec![(of("a"), Some(offset)), (of("b"), None)]);
+        assert_eq!(prepare(&mut known, "c", &offsets).len(), 1);
+        let offsets = CommittedOffsets(vec![(of("a"), None), (of("b"), None)]);
+        let records = prepare(&mut known, "c", &offsets);
+        assert_eq!(records.len(), 1);
+        assert!(records[0].value.is_none());
     }
 }

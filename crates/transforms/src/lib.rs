@@ -7,6 +7,7 @@
 pub mod cast;
 mod chain;
 mod debezium;
+pub mod decode_logical_message;
 pub mod event_router;
 pub mod extract_changed_record_state;
 pub mod extract_field;
@@ -18,6 +19,7 @@ pub mod header_from;
 pub mod headers;
 pub mod hoist_field;
 pub mod insert_field;
+mod json_struct;
 pub mod logical_topic_router;
 pub mod mask_field;
 mod part;
@@ -39,6 +41,7 @@ pub use predicates::{HasHeaderKey, PREDICATES, RecordIsTombstone, TopicNameMatch
 
 /// All transformations, in the order in which REST lists them.
 pub static PLUGINS: &[TransformPlugin] = &[
+    decode_logical_message::PLUGIN,
     logical_topic_router::BY_LOGICAL_TABLE,
     extract_changed_record_state::PLUGIN,
     extract_new_record_state::PLUGIN,

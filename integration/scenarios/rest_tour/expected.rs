@@ -112,7 +112,6 @@ pub const DEFERRED_PLUGINS: &[&str] = &[
     "io.debezium.connector.jdbc.transforms.CollectionNameTransformation",
     "io.debezium.connector.jdbc.transforms.FieldNameTransformation",
     "io.debezium.connector.mysql.transforms.ReadToInsertEvent",
-    "io.debezium.connector.postgresql.transforms.DecodeLogicalDecodingMessageContent",
     "io.debezium.connector.postgresql.transforms.timescaledb.TimescaleDb",
     "io.debezium.transforms.EnforceRecordSize",
     "io.debezium.transforms.ExtractSchemaToNewRecord",

@@ -72,6 +72,8 @@ pub(crate) struct Signals {
     closes: Option<Lsn>,
     /// A blocking snapshot that is asked for.
     blocking: Option<Execute>,
+    /// A chunk's rows are on their way.
+    finished: bool,
 }
 
 /// The source partition under which the place in the signal topic is stored.
@@ -97,6 +99,7 @@ impl Signals {
             table: None,
             closes: None,
             blocking: None,
+            finished: false,
         }
     }
 
@@ -124,6 +127,11 @@ impl Signals {
     /// Whether one is asked for.
     pub(crate) fn wants_blocking(&self) -> bool {
         self.blocking.is_some()
+    }
+
+    /// Whether a chunk has ended since the last call: its end is to be stored soon, so that a kill repeats little.
+    pub(crate) fn take_finished(&mut self) -> bool {
+        std::mem::take(&mut self.finished)
     }
 
     /// Whether the server should be asked often where it stands.
@@ -261,6 +269,7 @@ impl Signals {
                 .read(&plan, row, SnapshotMarker::Incremental, &origin, size);
             context.events.records.push(record);
         }
+        self.finished = true;
         self.read_chunk(context).await
     }
 

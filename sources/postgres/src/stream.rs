@@ -90,6 +90,9 @@ struct Decoder {
     told: Position,
     /// Whether the position has moved since it last went out.
     moved: bool,
+    /// Where a keepalive says that the server stands. It becomes the position when nothing else comes: with a change that
+    /// follows goes the commit before it, as in Debezium.
+    idle: Option<Position>,
     in_transaction: bool,
     origin: Origin,
     /// Events so far at `origin.lsn`.
@@ -141,6 +144,7 @@ impl<'a> Stream<'a> {
             position,
             told: position,
             moved: false,
+            idle: None,
             in_transaction: false,
             origin,
             nth: 0,
@@ -259,13 +263,15 @@ impl<'a> Stream<'a> {
                         measured.streaming.batch(seen, self.decoder.origin.at, Clock::now());
                     }
                     let decoder = &mut self.decoder;
-                    let at = if records.is_empty() { decoder.position } else { decoder.told };
-                    decoder.moved = at != decoder.position;
+                    let at = if records.is_empty() { decoder.rest() } else { decoder.told };
+                    decoder.moved = at != decoder.position || decoder.idle.is_some();
                     let position = Position {
                         snapshot: self.until.map(|_| SnapshotState::Running),
                         ..at
                     };
-                    permit.send(Ok(self.output.batch(records, bytes, Some(&position))));
+                    let mut batch = self.output.batch(records, bytes, Some(&position));
+                    batch.flush = self.signals.as_mut().is_some_and(Signals::take_finished);
+                    permit.send(Ok(batch));
                     idle_due = Instant::now() + IDLE_MARK;
                 }
                 () = sleep_until(wake) => {
@@ -343,7 +349,7 @@ impl<'a> Stream<'a> {
         if self.decoder.in_transaction {
             return Ok(());
         }
-        let at = self.decoder.position.last_commit.unwrap_or(Lsn::NONE);
+        let at = self.decoder.reached().last_commit.unwrap_or(Lsn::NONE);
         self.lend(async |signals, context| signals.reached(at, context).await)
             .await?;
         self.done |= self.signals.as_ref().is_some_and(Signals::wants_blocking);
@@ -383,7 +389,7 @@ impl<'a> Stream<'a> {
             return;
         };
         self.events.records.push(record);
-        self.decoder.told = self.decoder.position;
+        self.decoder.told = self.decoder.rest();
         if let Some(query) = &self.options.heartbeat_query
             && let Err(error) = self.catalog.execute(query).await
         {
@@ -700,15 +706,12 @@ impl Decoder {
         if self.expected.is_some() && end < self.end_at_start {
             return false;
         }
-        let behind = self
-            .position
-            .last_commit
-            .or(self.position.lsn)
-            .unwrap_or(Lsn::NONE);
+        let at = self.reached();
+        let behind = at.last_commit.or(at.lsn).unwrap_or(Lsn::NONE);
         let moves = !self.in_transaction && end > behind;
         if moves {
             self.expected = None;
-            self.position = Position {
+            self.idle = Some(Position {
                 last_commit: Some(end),
                 lsn: Some(end),
                 processed: Some(end),
@@ -716,10 +719,22 @@ impl Decoder {
                 message_type: Some(MessageType::Commit),
                 snapshot: None,
                 ..self.position
-            };
+            });
             self.moved = true;
         }
         moves
+    }
+
+    /// How far everything has come.
+    fn reached(&self) -> Position {
+        self.idle.unwrap_or(self.position)
+    }
+
+    /// Nothing else comes: the position is as far as everything has come.
+    fn rest(&mut self) -> Position {
+        self.position = self.reached();
+        self.idle = None;
+        self.position
     }
 
     #[inline]
@@ -848,6 +863,7 @@ impl Decoder {
 
     fn begin(&mut self, lsn: Lsn, commit_micros: i64, xid: u32) {
         self.in_transaction = true;
+        self.idle = None;
         self.nth = 0;
         self.origin.at = Clock::from_micros(commit_micros);
         self.origin.tx_id = Some(i64::from(xid));
@@ -888,6 +904,7 @@ impl Decoder {
         if behind {
             return false;
         }
+        self.idle = None;
         self.position = Position {
             last_commit: Some(lsn),
             lsn: Some(lsn),

@@ -9,7 +9,6 @@
 //! Source: Debezium 3.6, `EventRouterDelegate`.
 
 mod config;
-mod expand;
 mod plan;
 
 use std::sync::Arc;
@@ -26,9 +25,9 @@ use tapline_api::{DEBEZIUM_VERSION, Error, Header, Record, Result, Schema, Schem
 
 pub use self::config::CONFIG;
 use self::config::{Columns, Unexpected, is, unexpected};
-use self::expand::Expansion;
 use self::plan::{Envelope, text};
 use crate::debezium::is_envelope;
+use crate::json_struct::Expansion;
 use crate::part::{CACHED, require_struct};
 use crate::topics::ByTopic;
 
@@ -179,7 +178,7 @@ impl Transformation for EventRouter {
         let mut payload_schema = plan.schema_of(plan.payload);
         let mut payload = plan.value(&row, plan.payload);
         if let (Some(expansion), Value::String(text)) = (&mut self.expansion, &payload) {
-            match expansion.expand(&columns.payload, text) {
+            match expansion.expand(Some(&columns.payload), text) {
                 Ok((schema, value)) => (payload_schema, payload) = (schema, value),
                 Err(error) => tracing::warn!(error, "JSON expansion failed"),
             }

@@ -1,4 +1,4 @@
-//! A payload of JSON text as a struct: its schema is inferred from the document (Debezium's `JsonSchemaData`).
+//! A text of JSON as a struct: its schema is inferred from the document (Debezium's `JsonSchemaData`).
 //!
 //! Documents of one shape have one schema, by identity, so that what comes after can keep what it derives from it.
 
@@ -29,7 +29,7 @@ enum Shape {
 }
 
 /// Makes structs of documents.
-pub(super) struct Expansion {
+pub(crate) struct Expansion {
     /// What becomes of a null.
     null: Option<Shape>,
     adjustment: Adjustment,
@@ -37,7 +37,7 @@ pub(super) struct Expansion {
 }
 
 impl Expansion {
-    pub(super) fn new(keeps_nulls: bool, adjustment: Adjustment) -> Self {
+    pub(crate) fn new(keeps_nulls: bool, adjustment: Adjustment) -> Self {
         Self {
             null: keeps_nulls.then_some(Shape::Bytes),
             adjustment,
@@ -45,15 +45,13 @@ impl Expansion {
         }
     }
 
-    /// The schema, named `name`, and the struct of a document; or why it stays text.
-    pub(super) fn expand(&mut self, name: &str, text: &str) -> Result<(SchemaRef, Value), String> {
+    /// The schema, with its name, and the struct of a document; or why there is none.
+    pub(crate) fn expand(&mut self, name: Option<&str>, text: &str) -> Result<(SchemaRef, Value), String> {
         if !text.starts_with('{') {
             return Err("only an object can be expanded".to_owned());
         }
         let document: Json = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let shape = self
-            .shape(Some(name), &document)?
-            .ok_or("the document has no schema")?;
+        let shape = self.shape(name, &document)?.ok_or("the document has no schema")?;
         let schema = match self.schemas.get(&shape) {
             Some(schema) => schema.clone(),
             None => {
@@ -215,18 +213,22 @@ mod tests {
     use super::*;
 
     fn expand(text: &str) -> Result<(SchemaRef, Value), String> {
-        Expansion::new(false, Adjustment::None).expand("payload", text)
+        Expansion::new(false, Adjustment::None).expand(Some("payload"), text)
     }
 
     #[test]
     fn documents_of_one_shape_have_one_schema() {
         let mut expansion = Expansion::new(false, Adjustment::None);
-        let (one, _) = expansion.expand("payload", r#"{"id":1,"a":[{"q":2}]}"#).unwrap();
+        let (one, _) = expansion
+            .expand(Some("payload"), r#"{"id":1,"a":[{"q":2}]}"#)
+            .unwrap();
         let (two, value) = expansion
-            .expand("payload", r#"{"id":7,"a":[{"q":null}]}"#)
+            .expand(Some("payload"), r#"{"id":7,"a":[{"q":null}]}"#)
             .unwrap();
         assert_ne!(one.id(), two.id());
-        let (three, _) = expansion.expand("payload", r#"{"id":3,"a":[{"q":4}]}"#).unwrap();
+        let (three, _) = expansion
+            .expand(Some("payload"), r#"{"id":3,"a":[{"q":4}]}"#)
+            .unwrap();
         assert_eq!(one.id(), three.id());
         assert_eq!(&**one.name().unwrap(), "payload");
         let element = one.field("a").unwrap().schema().value_schema().unwrap();
@@ -253,7 +255,7 @@ mod tests {
         let names: Vec<&str> = schema.fields().iter().map(|field| &**field.name()).collect();
         assert_eq!(names, ["l", "d", "b"]);
         let (schema, _) = Expansion::new(true, Adjustment::None)
-            .expand("payload", r#"{"n":null}"#)
+            .expand(Some("payload"), r#"{"n":null}"#)
             .unwrap();
         assert_eq!(schema.field("n").unwrap().schema().kind().constant(), "BYTES");
         for text in [
