@@ -5,6 +5,7 @@
 
 pub mod byte_array;
 pub mod calendar;
+pub mod cloud_events;
 mod header;
 mod java;
 pub mod json;
@@ -16,7 +17,7 @@ pub mod values;
 
 use tapline_api::config::{Config, ConfigKey, Kind, Validator};
 use tapline_api::connector::ConverterPlugin;
-use tapline_api::{KAFKA_VERSION, Type};
+use tapline_api::{DEBEZIUM_VERSION, KAFKA_VERSION, Type};
 
 use header::AsHeader;
 
@@ -43,6 +44,13 @@ macro_rules! primitive {
 
 /// All converters, in the order in which REST lists them.
 pub static PLUGINS: &[ConverterPlugin] = &[
+    ConverterPlugin {
+        class: "io.debezium.converters.CloudEventsConverter",
+        version: DEBEZIUM_VERSION,
+        config: &cloud_events::CONFIG,
+        new: Some(|config: &Config, _| Ok(Box::new(cloud_events::Converter::new(config)?))),
+        header: None,
+    },
     primitive!("org.apache.kafka.connect.converters.BooleanConverter", Boolean),
     ConverterPlugin {
         class: "org.apache.kafka.connect.converters.ByteArrayConverter",

@@ -127,7 +127,6 @@ pub const DEFERRED_PLUGINS: &[&str] = &[
     // converters
     "io.debezium.converters.BinaryDataConverter",
     "io.debezium.converters.ByteArrayConverter",
-    "io.debezium.converters.CloudEventsConverter",
 ];
 
 /// Plugins that the recorded worker did not have.
