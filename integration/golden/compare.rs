@@ -434,8 +434,8 @@ fn role(field: &str) -> Role {
         .to_ascii_lowercase();
     let name = name.strip_prefix("iodebezium").unwrap_or(&name);
     match name {
-        "lsn" | "origin_lsn" | "postgresqllsn" => Role::Position,
-        "lsn_commit" | "lsn_proc" => Role::Commit,
+        "lsn" | "lsn_proc" | "origin_lsn" | "postgresqllsn" => Role::Position,
+        "lsn_commit" => Role::Commit,
         "txid" | "xmin" | "transaction_id" | "postgresqltxid" => Role::Transaction,
         "sequence" => Role::Sequence,
         "ts_us" if parent.ends_with("source") => Role::CommitTime,

@@ -3,17 +3,13 @@
 
 use crate::{TAPLINE, golden};
 
-/// All but `signals`, which the source does not take yet.
-const FIXTURES: &str = "ddl,defaults,generated18,keys,message,outbox,toast,truncate,tx,types_array,types_ext,types_misc,\
-                        types_num,types_text,types_time,types_time_special,types_vector";
-
 fn replays(target: &str) {
     let options = golden::Options {
         binary: TAPLINE.to_owned(),
         target: target.to_owned(),
         folder: None,
-        only: FIXTURES.to_owned(),
-        lanes: 2,
+        only: String::new(),
+        lanes: 3,
     };
     assert!(golden::run(&options), "make golden TARGET={target}");
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tapline_api::cache::Cache;
 use tapline_api::config::{Config, ConfigDef, ConfigKey, ConfigValue, Importance, Kind, Validator, Width};
-use tapline_api::convert::{self, Converter as _, Encoded};
+use tapline_api::convert::{self, Encoded};
 use tapline_api::envelope::{AFTER, BEFORE, ENVELOPE_SUFFIX, OP, SOURCE, TRANSACTION};
 use tapline_api::{Error, Headers, Result, Schema, SchemaRef, Struct, Type, Value};
 
@@ -372,6 +372,7 @@ impl convert::Converter for Converter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tapline_api::convert::Converter as _;
 
     fn event() -> (SchemaRef, Value) {
         let row = Schema::structure()
