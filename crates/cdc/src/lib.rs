@@ -5,6 +5,7 @@
 //! MySQL can't drift apart. Nothing here does I/O or reads a clock, but for `channels`: times and ids come in as arguments.
 
 pub mod channels;
+pub mod check;
 pub mod clock;
 pub mod envelope;
 pub mod filter;

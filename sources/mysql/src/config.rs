@@ -9,6 +9,7 @@ use std::time::Duration;
 use tapline_api::adjust::Adjustment;
 use tapline_api::config::{Config, Parsed};
 use tapline_api::{Error, Result};
+use tapline_cdc::check::contradictions;
 use tapline_cdc::filter::{Filters, KeyColumns, PatternList};
 use tapline_cdc::mapper::ColumnMappers;
 use tapline_cdc::naming::TopicNaming;
@@ -95,14 +96,7 @@ pub(crate) struct Options {
 /// What there is to say against options that no single check sees: two lists of one kind, and what is not supported.
 pub(crate) fn findings(config: &Config) -> Vec<(String, String)> {
     let mut found = check::unsupported(config);
-    for kind in ["database", "table", "column"] {
-        let (include, exclude) = (format!("{kind}.include.list"), format!("{kind}.exclude.list"));
-        let given = |name: &str| config.get(name).is_some_and(|text| !text.trim().is_empty());
-        if given(&include) && given(&exclude) {
-            let text = format!("The '{exclude}' value is invalid: \"{include}\" is already specified");
-            found.push((exclude, text));
-        }
-    }
+    found.extend(contradictions(config, &["database", "table", "column"]));
     if let Err(error) = converters(config) {
         found.push(("converters".to_owned(), error.message().to_owned()));
     }

@@ -1,52 +1,10 @@
 //! Checks of single options, with Debezium's words.
 
 use tapline_api::config::{Config, ConfigValue};
-use tapline_cdc::filter::{KeyColumns, PatternList};
-use tapline_cdc::naming::check_topic_part;
-
-fn invalid(name: &str, what: &str) -> Option<String> {
-    Some(format!("The '{name}' value is invalid: {what}"))
-}
-
-fn text(value: &ConfigValue) -> Option<String> {
-    value.display().filter(|text| !text.is_empty())
-}
-
-/// An enumeration; case does not matter.
-pub(super) fn one_of(name: &str, value: &ConfigValue, allowed: &[&str]) -> Option<String> {
-    let text = text(value)?;
-    if allowed.contains(&text.trim().to_lowercase().as_str()) {
-        return None;
-    }
-    invalid(name, &format!("Value must be one of {}", allowed.join(", ")))
-}
-
-pub(super) fn topic_prefix(name: &str, value: &ConfigValue) -> Option<String> {
-    match text(value) {
-        None => invalid(name, "A value is required"),
-        Some(_) => topic_part(name, value),
-    }
-}
-
-pub(super) fn topic_part(name: &str, value: &ConfigValue) -> Option<String> {
-    check_topic_part(name, &text(value)?)
-        .err()
-        .map(|error| error.message().to_owned())
-}
-
-pub(super) fn non_negative(name: &str, value: &ConfigValue) -> Option<String> {
-    match value {
-        ConfigValue::Integer(n) if *n < 0 => invalid(name, "An non-negative integer is expected"),
-        _ => None,
-    }
-}
-
-pub(super) fn positive(name: &str, value: &ConfigValue) -> Option<String> {
-    match value {
-        ConfigValue::Integer(n) if *n < 1 => invalid(name, "A positive, non-zero integer value is expected"),
-        _ => None,
-    }
-}
+use tapline_cdc::check::invalid;
+pub(super) use tapline_cdc::check::{
+    key_columns, non_negative, one_of, operations, patterns, positive, topic_part, topic_prefix,
+};
 
 pub(super) fn server_id(name: &str, value: &ConfigValue) -> Option<String> {
     match value {
@@ -54,39 +12,6 @@ pub(super) fn server_id(name: &str, value: &ConfigValue) -> Option<String> {
         ConfigValue::Integer(_) => invalid(name, "A number from 1 to 4294967295 is expected"),
         _ => invalid(name, "A value is required"),
     }
-}
-
-pub(super) fn patterns(name: &str, value: &ConfigValue) -> Option<String> {
-    let error = PatternList::new(name, &text(value)?).err()?;
-    invalid(
-        name,
-        &format!("A comma-separated list of valid regular expressions is expected, but {error}"),
-    )
-}
-
-pub(super) fn key_columns(_: &str, value: &ConfigValue) -> Option<String> {
-    KeyColumns::new(&text(value)?)
-        .err()
-        .map(|error| error.message().to_owned())
-}
-
-pub(super) fn operations(name: &str, value: &ConfigValue) -> Option<String> {
-    let ConfigValue::List(items) = value else {
-        return None;
-    };
-    if items
-        .iter()
-        .any(|item| !matches!(item.as_str(), "none" | "r" | "c" | "u" | "d" | "t"))
-    {
-        return invalid(name, "Invalid operation");
-    }
-    if items.len() > 1 && items.iter().any(|item| item == "none") {
-        return invalid(
-            name,
-            "\"none\" cannot be specified with other skipped operation types",
-        );
-    }
-    None
 }
 
 /// Options whose setting would change what is written, and that nothing reads yet.
