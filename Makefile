@@ -27,8 +27,8 @@ test: ## what must hold at every change: unit, property and integration tests, o
 docs: build ## docs/reference, from the plugins' declarations
 	target/release/tapline plugins --markdown docs/reference
 
-soak: ## the long tests: 40 kills during 400,000 changes with either broker; SEED=n repeats one
-	@$(SETUP) test
+soak: ## the long tests: 40 kills during 400,000 changes with either broker (SEED=n repeats one); swaps with Kafka Connect
+	@$(SETUP) peers
 	$(CARGO) test --release --test soak -- --nocapture --test-threads 1
 
 golden: ## Debezium's recorded events, replayed; TARGET=pg15|pg18|mysql|mariadb, FIXTURES=folder, ONLY=fixture[/variant]

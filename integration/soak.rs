@@ -1,4 +1,5 @@
-//! `make soak`: the long tests. Forty kills during 400,000 changes, with either broker; twenty with MySQL and MariaDB.
+//! `make soak`: the long tests. Forty kills during 400,000 changes, with either broker; twenty with MySQL and MariaDB;
+//! changing places with Kafka Connect and Debezium, and back.
 #![allow(unreachable_pub, reason = "a program has no outside")]
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +11,7 @@
 )]
 
 mod faults;
+mod swap;
 
 use faults::{Broker, Plan, mysql, once, snapshot};
 use tapline_harness::mysql::Kind;
@@ -59,6 +61,11 @@ fn twenty_kills_while_a_table_changes_lose_nothing_of_mysql_and_mariadb() {
         };
         println!("{}", mysql::run(plan));
     }
+}
+
+#[test]
+fn tapline_and_kafka_connect_go_on_where_the_other_was() {
+    println!("{}", swap::run());
 }
 
 fn soak(broker: Broker) {

@@ -1,7 +1,11 @@
 //! A real Kafka Connect with Debezium: who `tapline` changes places with.
 
-use crate::run::{folder, free_port, guard, run_script};
+use std::net::TcpListener;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::eventually;
+use crate::run::{folder, free_port, guard, run_script};
 
 /// One distributed worker on an Apache Kafka. Stopped when the run ends.
 pub struct Connect {
@@ -44,6 +48,10 @@ impl Connect {
     /// SIGKILL.
     pub fn kill(&self) {
         run_script("connect.sh", &["kill", &self.dir.display().to_string()]);
+        // Its first thread may be gone before the others, which hold the port.
+        eventually("its port is free", Duration::from_secs(30), || {
+            TcpListener::bind(("127.0.0.1", self.port)).map_err(|e| e.to_string())
+        });
     }
 
     /// The worker's properties, once it was started; a `tapline worker` takes the same.
