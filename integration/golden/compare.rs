@@ -337,7 +337,10 @@ impl Comparer {
     }
 
     fn text(&mut self, field: &str, recorded: &str, here: &str) {
-        let role = self.role(field);
+        let role = match self.role(field) {
+            Role::Plain if field == "value.id" && recorded.contains(";lsn:") => Role::EventId,
+            role => role,
+        };
         if role == Role::Sequence && self.sequence(field, recorded, here).is_some() {
             return;
         }
@@ -353,6 +356,11 @@ impl Comparer {
         let mut kinds = match role {
             Role::TransactionId => vec![Kind::Transaction, Kind::Position],
             Role::TransactionEnd => vec![Kind::Transaction, Kind::Commit],
+            // a CloudEvent's: `name:…;lsn:…;txId:…;sequence:…`
+            Role::EventId if recorded.contains("sequence:[null") => {
+                vec![Kind::Position, Kind::Transaction, Kind::Position]
+            }
+            Role::EventId => vec![Kind::Position, Kind::Transaction, Kind::Commit, Kind::Position],
             _ => vec![],
         }
         .into_iter();
@@ -411,6 +419,7 @@ enum Role {
     Transaction,
     TransactionId,
     TransactionEnd,
+    EventId,
     CommitTime,
     Sequence,
     Number,
@@ -440,7 +449,9 @@ fn role(field: &str) -> Role {
         "sequence" => Role::Sequence,
         "ts_us" if parent.ends_with("source") => Role::CommitTime,
         "ts_usec" => Role::CommitTime,
-        "pos" | "thread" | "gtid" | "gtids" | "server_uuid" | "time" => Role::Number,
+        "pos" | "thread" | "gtid" | "gtids" | "server_uuid" | "time" | "tsms" | "tsus" | "tsns" => {
+            Role::Number
+        }
         "id" if parent.ends_with("transaction") => Role::TransactionId,
         _ => Role::Plain,
     }
