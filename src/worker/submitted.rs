@@ -3,7 +3,7 @@
 //! Batches are acknowledged in any order; positions move in the order in which batches were submitted. The queue
 //! keeps what is not settled, and folds what is into the newest position per source partition.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use tapline_api::offset::{CommittedOffsets, Offset, OffsetMark, Partition};
 
@@ -17,6 +17,8 @@ pub trait Settled {
 pub struct SubmittedRecords<D> {
     queue: VecDeque<Submitted<D>>,
     committable: Vec<(Partition, Option<Offset>)>,
+    /// Where each partition stands in it, by its entries in order of their names: a snapshot of many tables has as many.
+    places: HashMap<String, usize>,
     /// Settled batches whose marks the source waits for.
     awaited: usize,
 }
@@ -32,6 +34,7 @@ impl<D> Default for SubmittedRecords<D> {
         Self {
             queue: VecDeque::new(),
             committable: Vec::new(),
+            places: HashMap::new(),
             awaited: 0,
         }
     }
@@ -68,6 +71,7 @@ impl<D: Settled> SubmittedRecords<D> {
     /// Takes the positions that may be stored, the newest per source partition.
     pub fn take(&mut self) -> CommittedOffsets {
         self.advance();
+        self.places.clear();
         CommittedOffsets(std::mem::take(&mut self.committable))
     }
 
@@ -75,8 +79,9 @@ impl<D: Settled> SubmittedRecords<D> {
     /// meanwhile win.
     pub fn give_back(&mut self, offsets: CommittedOffsets) {
         self.awaited += 1;
-        let newer = std::mem::replace(&mut self.committable, offsets.0);
-        for (partition, offset) in newer {
+        let newer = std::mem::take(&mut self.committable);
+        self.places.clear();
+        for (partition, offset) in offsets.0.into_iter().chain(newer) {
             self.newest(partition, offset);
         }
     }
@@ -97,12 +102,19 @@ impl<D: Settled> SubmittedRecords<D> {
     }
 
     fn newest(&mut self, partition: Partition, offset: Option<Offset>) {
-        let known = |(known, _): &&mut (Partition, Option<Offset>)| {
-            std::sync::Arc::ptr_eq(&known.0, &partition.0) || *known == partition
-        };
-        match self.committable.iter_mut().find(known) {
+        let mut entries: Vec<_> = partition.0.iter().collect();
+        entries.sort_by(|a, b| a.0.cmp(b.0));
+        let name = serde_json::to_string(&entries).unwrap_or_default();
+        match self
+            .places
+            .get(&name)
+            .and_then(|place| self.committable.get_mut(*place))
+        {
             Some(entry) => entry.1 = offset,
-            None => self.committable.push((partition, offset)),
+            None => {
+                self.places.insert(name, self.committable.len());
+                self.committable.push((partition, offset));
+            }
         }
     }
 }

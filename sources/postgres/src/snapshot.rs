@@ -94,6 +94,8 @@ pub(crate) struct Snapshot<'a> {
     /// How many of `tables` are planned, and told of.
     planned: usize,
     told: usize,
+    /// The names of `tables`, as notifications give them.
+    names: String,
     current: Option<Current>,
     shared: Arc<Shared>,
 }
@@ -151,6 +153,15 @@ pub(crate) async fn open(options: &Options, exported: Option<&str>) -> Result<Se
         readers.push(session(options, exported).await?);
     }
     Ok(Sessions { planner, readers })
+}
+
+/// In the order of a Java set.
+fn names(tables: &[(String, String)]) -> String {
+    let name = |(schema, table): &(String, String)| format!("{schema}.{table}");
+    let mut names: Vec<String> = tables.iter().map(name).collect();
+    names.sort();
+    hash_map_order(&mut names, |name| name);
+    names.join(",")
 }
 
 async fn session(options: &Options, exported: Option<&str>) -> Result<Connection> {
@@ -312,6 +323,7 @@ impl<'a> Snapshot<'a> {
             execute,
             planner: sessions.planner,
             source: events.source_schema().clone(),
+            names: names(&tables),
             tables,
             planned: 0,
             told: 0,
@@ -440,14 +452,15 @@ impl<'a> Snapshot<'a> {
                     .chain(asked.map(|asked| format!("({asked})")))
                     .collect();
                 let condition = (!parts.is_empty()).then(|| parts.join(" AND "));
-                let told = if std::mem::replace(&mut self.told, self.planned) == self.planned {
+                let told = std::mem::replace(&mut self.told, self.planned);
+                let told = if told == self.planned || self.shared.notifier.is_silent() {
                     Vec::new()
                 } else {
                     self.shared.tell(
                         "IN_PROGRESS",
                         &[
                             ("current_collection_in_progress", table),
-                            ("data_collections", self.names()),
+                            ("data_collections", self.names.clone()),
                         ],
                     )
                 };
@@ -474,15 +487,6 @@ impl<'a> Snapshot<'a> {
             self.current = self.plan(&schema, &table).await?;
             self.planned += 1;
         }
-    }
-
-    /// The tables to be read, in the order of a Java set.
-    fn names(&self) -> String {
-        let name = |(schema, table): &(String, String)| format!("{schema}.{table}");
-        let mut names: Vec<String> = self.tables.iter().map(name).collect();
-        names.sort();
-        hash_map_order(&mut names, |name| name);
-        names.join(",")
     }
 
     async fn plan(&mut self, schema: &str, table: &str) -> Result<Option<Current>> {
