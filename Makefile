@@ -11,7 +11,7 @@ SETUP := integration/servers/setup.sh
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: ## a real pipeline in a minute or two: PostgreSQL, the worker, a second database, a file; compared row by row
+demo: ## a real pipeline in a minute or two: a database, the worker, a second database, a file; compared row by row; DB=postgres|mysql|mariadb
 	@$(SETUP) demo
 	$(CARGO) build --release
 	$(CARGO) test --release -q --test demo

@@ -64,6 +64,13 @@ impl ContextHeaders {
     }
 }
 
+/// A new version 7 UUID.
+pub fn new_uuid() -> String {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let bits = || u128::from(RandomState::new().build_hasher().finish());
+    uuid_v7(crate::clock::Instant::now().millis(), bits() << 64 | bits())
+}
+
 /// A version 7 UUID (RFC 9562) from milliseconds since 1970 and random bits.
 pub fn uuid_v7(millis: i64, random: u128) -> String {
     let time = u128::from(millis.cast_unsigned() & 0xFFFF_FFFF_FFFF) << 80;

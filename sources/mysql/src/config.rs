@@ -9,15 +9,18 @@ use std::time::Duration;
 use tapline_api::adjust::Adjustment;
 use tapline_api::config::{Config, Parsed};
 use tapline_api::{Error, Result};
+use tapline_cdc::channels::Channels;
 use tapline_cdc::check::contradictions;
 use tapline_cdc::filter::{Filters, KeyColumns, PatternList};
 use tapline_cdc::mapper::ColumnMappers;
 use tapline_cdc::naming::TopicNaming;
-use tapline_cdc::options::{Guardrail, OnFailure, Skipped};
+use tapline_cdc::notification::Notifier;
+use tapline_cdc::options::{Guardrail, OnFailure, Skipped, metric_tags};
 use tapline_databases::mysql::{Settings, SslMode};
 
 use crate::ddl::{Dialect, Flavor};
 use crate::history::{DdlFilter, Kept};
+use crate::schema::TableId;
 use crate::types::{DecimalMode, TimeMode, TypeModes};
 use crate::value::BinaryMode;
 
@@ -90,7 +93,21 @@ pub(crate) struct Options {
     pub(crate) heartbeat_query: Option<String>,
     pub(crate) batch_records: usize,
     pub(crate) batch_bytes: usize,
+    /// `max.queue.size`, as figures tell it.
+    pub(crate) queue_records: usize,
+    /// `custom.metric.tags`.
+    pub(crate) metric_tags: Vec<(String, String)>,
     pub(crate) guardrail: Guardrail,
+    /// Nothing is written to the database: no watermarks.
+    pub(crate) read_only: bool,
+    /// `signal.data.collection`.
+    pub(crate) signal_table: Option<TableId>,
+    pub(crate) channels: Channels,
+    pub(crate) notifier: Notifier,
+    /// Rows of an incremental snapshot's chunk.
+    pub(crate) chunk_size: usize,
+    /// A window closes when its opening watermark is deleted.
+    pub(crate) watermark_deletes: bool,
 }
 
 /// What there is to say against options that no single check sees: two lists of one kind, and what is not supported.
@@ -100,6 +117,20 @@ pub(crate) fn findings(config: &Config) -> Vec<(String, String)> {
     if let Err(error) = converters(config) {
         found.push(("converters".to_owned(), error.message().to_owned()));
     }
+    let mut check = |option: &str, checked: Result<()>| {
+        if let Err(error) = checked {
+            found.push((option.to_owned(), error.message().to_owned()));
+        }
+    };
+    check("signal.data.collection", signal_table(config).map(drop));
+    check(
+        "signal.enabled.channels",
+        channels(config, Duration::ZERO).map(drop),
+    );
+    check("notification.enabled.channels", notifier(config).map(drop));
+    let tags = config.get("custom.metric.tags").unwrap_or_default();
+    let tags: Vec<String> = tags.split(',').map(str::to_owned).collect();
+    check("custom.metric.tags", metric_tags(&tags).map(drop));
     for info in options::UNLISTED.validate(config) {
         found.extend(info.errors.into_iter().map(|error| (info.name.clone(), error)));
     }
@@ -215,8 +246,26 @@ impl Options {
                 // Two batches wait and one is being built.
                 limit => (limit / 3).clamp(16 * 1024, 16 << 20),
             },
+            queue_records: parsed.count("max.queue.size")?,
+            metric_tags: metric_tags(parsed.list("custom.metric.tags"))?,
             guardrail: Guardrail::new(&parsed)?,
+            read_only: parsed.boolean("read.only")?,
+            signal_table: signal_table(config)?,
+            channels: channels(config, parsed.millis("signal.poll.interval.ms")?)?,
+            notifier: notifier(config)?,
+            chunk_size: parsed.count("incremental.snapshot.chunk.size")?.clamp(1, 1 << 20),
+            watermark_deletes: lower("incremental.snapshot.watermarking.strategy") == "insert_delete",
         })
+    }
+
+    /// Whether anything is to be done for signals.
+    pub(crate) fn has_signals(&self) -> bool {
+        self.channels.has_outside() || self.channels.source && self.signal_table.is_some()
+    }
+
+    /// Whether signals are read from this table.
+    pub(crate) fn is_signal_table(&self, id: &TableId) -> bool {
+        self.channels.source && self.signal_table.as_ref() == Some(id)
     }
 
     /// Whether a table is captured.
@@ -265,6 +314,34 @@ fn filters(config: &Config, ignore_builtin: bool) -> Result<Filters> {
 
 fn given<'a>(config: &'a Config, name: &str) -> Option<&'a str> {
     config.get(name).map(str::trim).filter(|value| !value.is_empty())
+}
+
+/// `database.table`.
+fn signal_table(config: &Config) -> Result<Option<TableId>> {
+    let given = config.get("signal.data.collection").unwrap_or_default().trim();
+    if given.is_empty() {
+        return Ok(None);
+    }
+    match given.split_once('.') {
+        Some((database, table)) if !given.contains(',') => Ok(Some(TableId::new(database, table))),
+        _ => Err(Error::config(format!(
+            "The 'signal.data.collection' value is invalid: one table is expected, database.table, not {given}"
+        ))),
+    }
+}
+
+fn channels(config: &Config, poll: Duration) -> Result<Channels> {
+    Channels::new(config, config.get("topic.prefix").unwrap_or_default(), poll)
+}
+
+fn notifier(config: &Config) -> Result<Notifier> {
+    let channels = config.get("notification.enabled.channels").unwrap_or_default();
+    let channels: Vec<String> = channels.split(',').map(|name| name.trim().to_owned()).collect();
+    Notifier::new(
+        config.get("topic.prefix").unwrap_or_default(),
+        &channels,
+        config.get("notification.sink.topic.name"),
+    )
 }
 
 fn settings(config: &Config, parsed: &Parsed, flavor: Flavor) -> Result<Settings> {

@@ -14,6 +14,7 @@ use tapline_api::{Error, Result};
 use tapline_cdc::clock::Instant as Clock;
 use tapline_cdc::headers::{ContextHeaders, uuid_v7};
 use tapline_cdc::heartbeat::Heartbeat;
+use tapline_cdc::metrics::SourceMetrics;
 use tapline_cdc::transaction::Transactions;
 use tapline_databases::mysql::literal;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ use crate::history::{KeptTables, Recovery, SchemaChangeRecords, SchemaHistory};
 use crate::output::Output;
 use crate::position::{Gtids, Position, Tracker, source};
 use crate::schema::{TableId, Tables};
+use crate::signals::Signals;
 use crate::snapshot::Snapshot;
 use crate::stream::{Parts, Stream};
 use crate::wire::Connection;
@@ -43,6 +45,8 @@ pub(crate) struct Driver {
     pub(crate) stored: Option<Offset>,
     /// What it says.
     pub(crate) position: Option<Position>,
+    pub(crate) signals: Option<Signals>,
+    pub(crate) metrics: SourceMetrics,
     pub(crate) offsets: Arc<dyn OffsetReader>,
     pub(crate) logs: Arc<dyn TopicLogs>,
     pub(crate) output: Output,
@@ -111,6 +115,7 @@ impl Driver {
                 if mode == SnapshotMode::InitialOnly {
                     return Ok(());
                 }
+                self.metrics.snapshot().skipped();
                 self.recover(&history, &server, &position, &mut schemas).await?;
                 position
             }
@@ -125,8 +130,15 @@ impl Driver {
                     &changes,
                     &mut schemas.tables,
                     &mut schemas.kept,
+                    self.metrics.snapshot(),
                 );
-                let position = snapshot.take(mode != SnapshotMode::NoData).await?;
+                let metrics = self.metrics.snapshot();
+                let begun = std::time::Instant::now();
+                let position = snapshot
+                    .take(mode != SnapshotMode::NoData)
+                    .await
+                    .inspect_err(|_| metrics.ended(false, begun.elapsed().as_secs()))?;
+                metrics.ended(true, begun.elapsed().as_secs());
                 if mode == SnapshotMode::InitialOnly {
                     tracing::info!("snapshot.mode is initial_only: nothing is streamed");
                     return Ok(());
@@ -184,7 +196,12 @@ impl Driver {
             &ignored,
         );
         let begun = std::time::Instant::now();
+        let metrics = self.metrics.schema_history();
+        metrics.recovering(Clock::now());
         let recovered = history.recover(recovery).await?;
+        for _ in 0..recovered.applied {
+            metrics.recovered(Clock::now());
+        }
         let kept = schemas.kept.restore(&*self.offsets, server.ignore_case).await?;
         tracing::info!(
             topic = history.topic(),
@@ -299,6 +316,9 @@ impl Driver {
         );
         let mut stream = Stream::new(Parts {
             options,
+            server,
+            signals: self.signals.take(),
+            metrics: &self.metrics,
             catalog: &mut catalog,
             events,
             output: &mut self.output,

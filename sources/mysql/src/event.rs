@@ -7,6 +7,7 @@ use tapline_cdc::clock::Instant;
 use tapline_cdc::envelope::{SnapshotMarker, envelope_in, source_schema};
 use tapline_cdc::headers::ContextHeaders;
 use tapline_cdc::intern::constant;
+use tapline_cdc::metrics::Seen;
 use tapline_cdc::options::Skipped;
 use tapline_cdc::transaction::Transactions;
 
@@ -48,6 +49,8 @@ pub(crate) struct Events {
     pub(crate) arena: BytesMut,
     pub(crate) records: Vec<Record>,
     pub(crate) bytes: usize,
+    /// What there has been since the last batch.
+    pub(crate) seen: Seen,
 }
 
 /// One change of a row.
@@ -95,6 +98,7 @@ impl Events {
             arena: BytesMut::with_capacity(ARENA),
             records: Vec::new(),
             bytes: 0,
+            seen: Seen::default(),
         }
     }
 
@@ -144,6 +148,7 @@ impl Events {
 
     pub(crate) fn created(&mut self, plan: &Plan, row: Row, origin: &Origin) {
         if !self.skipped.creates {
+            self.seen.creates += 1;
             let (key, size) = (plan.key(&row), row.size);
             self.emit(
                 Change {
@@ -166,9 +171,14 @@ impl Events {
         let (old_key, new_key) = (plan.key(&old), plan.key(&new));
         let Some(schema) = plan.key_schema.as_ref().filter(|_| old_key != new_key) else {
             let (before, after) = (plan.row(old), plan.row(new));
-            if self.skipped.updates || self.skip_unchanged && before == after {
+            if self.skipped.updates {
                 return;
             }
+            if self.skip_unchanged && before == after {
+                self.seen.unchanged += 1;
+                return;
+            }
+            self.seen.updates += 1;
             let headers = self.shared.clone();
             return self.emit(
                 Change {
@@ -188,6 +198,7 @@ impl Events {
             self.deleted_row(plan, old_key.clone(), plan.row(old), origin, size, headers);
         }
         if !self.skipped.creates {
+            self.seen.creates += 1;
             let headers = self.headers.with_old_key(schema, old_key);
             self.emit(
                 Change {
@@ -220,6 +231,7 @@ impl Events {
         size: usize,
         headers: Headers,
     ) {
+        self.seen.deletes += 1;
         let tombstone = self.tombstones.then(|| key.clone());
         self.emit(
             Change {
@@ -245,6 +257,7 @@ impl Events {
         if self.skipped.truncates {
             return;
         }
+        self.seen.others += 1;
         let headers = self.shared.clone();
         self.emit(
             Change {

@@ -25,6 +25,7 @@ pub mod history;
 mod output;
 mod position;
 pub mod schema;
+mod signals;
 mod snapshot;
 mod stream;
 mod table;

@@ -5,6 +5,7 @@
 
 use tapline_api::offset::{Offset, OffsetMark, Partition, SourceBatch};
 use tapline_api::{Record, Result};
+use tapline_cdc::metrics::QueueMetrics;
 use tokio::sync::mpsc;
 
 /// How many batches wait between driver and `poll`.
@@ -18,12 +19,18 @@ pub(crate) type Batches = mpsc::Receiver<Result<SourceBatch>>;
 pub(crate) struct Output {
     sender: mpsc::Sender<Result<SourceBatch>>,
     partition: Partition,
+    queue: QueueMetrics,
 }
 
-/// Makes both ends, for the source partition of positions.
-pub(crate) fn channel(partition: Partition) -> (Output, Batches) {
+/// Makes both ends, for the source partition of positions; `queue` counts what lies in between.
+pub(crate) fn channel(partition: Partition, queue: QueueMetrics) -> (Output, Batches) {
     let (sender, receiver) = mpsc::channel(WAITING);
-    (Output { sender, partition }, receiver)
+    let output = Output {
+        sender,
+        partition,
+        queue,
+    };
+    (output, receiver)
 }
 
 impl Output {
@@ -36,6 +43,7 @@ impl Output {
         position: Option<Offset>,
     ) -> SourceBatch {
         let after = records.len();
+        self.queue.put(after, bytes);
         marks.extend(position.map(|offset| OffsetMark {
             after,
             partition: self.partition.clone(),

@@ -405,7 +405,7 @@ impl Tracker {
         self.moved = true;
     }
 
-    /// A heartbeat is to tell all that has come.
+    /// What follows is behind the last record's transaction.
     pub(crate) fn tell_all(&mut self) {
         self.told = None;
     }

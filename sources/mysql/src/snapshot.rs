@@ -15,7 +15,12 @@ use std::time::Duration;
 use tapline_api::{Error, Record, Result, Value};
 use tapline_cdc::clock::Instant;
 use tapline_cdc::envelope::SnapshotMarker;
+use tapline_cdc::headers::new_uuid;
 use tapline_cdc::intern::constant;
+use tapline_cdc::java::hash_map_order;
+use tapline_cdc::metrics::SnapshotMetrics;
+use tapline_cdc::notification::Aggregate;
+use tapline_cdc::signal::Execute;
 use tapline_databases::mysql::{identifier, qualified};
 
 use crate::catalog::{Catalog, End, Server};
@@ -26,7 +31,10 @@ use crate::history::{HistoryRecord, KeptTables, SchemaChangeRecords, SchemaChang
 use crate::output::Output;
 use crate::position::{Position, source};
 use crate::schema::{TableId, Tables};
+use crate::signals::captured_names;
 use crate::table::Plan;
+
+const BEGIN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT";
 
 /// How often to tell how far a table is.
 const PROGRESS: Duration = Duration::from_secs(10);
@@ -46,6 +54,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) kept: &'a mut KeptTables,
     pub(crate) position: Position,
     pub(crate) origin: Origin,
+    metrics: SnapshotMetrics,
+    begun: tokio::time::Instant,
     held: Option<(Record, SnapshotMarker)>,
     /// Records on their way to the history.
     told: Vec<HistoryRecord>,
@@ -70,6 +80,7 @@ impl<'a> Snapshot<'a> {
         changes: &'a SchemaChangeRecords,
         tables: &'a mut Tables,
         kept: &'a mut KeptTables,
+        metrics: SnapshotMetrics,
     ) -> Self {
         Self {
             options,
@@ -91,6 +102,8 @@ impl<'a> Snapshot<'a> {
                 thread: Value::Null,
                 query: Value::Null,
             },
+            metrics,
+            begun: tokio::time::Instant::now(),
             held: None,
             told: Vec::new(),
         }
@@ -98,6 +111,7 @@ impl<'a> Snapshot<'a> {
 
     /// Takes it, with the rows if `data`, and gives the position to stream from.
     pub(crate) async fn take(mut self, data: bool) -> Result<Position> {
+        self.notify("STARTED", &[]);
         let mut catalog = Catalog::connect(self.options).await?;
         let all = catalog.tables().await?;
         let mut captured: Vec<TableId> = all
@@ -123,12 +137,12 @@ impl<'a> Snapshot<'a> {
         }
         if data && !self.options.skipped.reads {
             let only = &self.options.snapshot_tables;
-            captured.retain(|id| only.is_empty() || only.matches(&id.to_string()));
-            let count = captured.len();
-            for (index, id) in captured.iter().enumerate() {
-                let rows = self.table(&mut catalog, id, index == 0).await?;
-                tracing::info!(table = %id, rows, "table {} of {count} is read", index + 1);
-            }
+            let names = captured_names(self.options, self.tables).join(",");
+            captured.retain(|id| {
+                (only.is_empty() || only.matches(&id.to_string())) && !self.options.is_signal_table(id)
+            });
+            let tables: Vec<(TableId, String)> = captured.into_iter().map(|id| (id, String::new())).collect();
+            self.rows(&mut catalog, &tables, &names).await?;
         }
         if locked != Held::Nothing {
             catalog.connection.execute("UNLOCK TABLES").await?;
@@ -139,6 +153,7 @@ impl<'a> Snapshot<'a> {
             remark(&mut record, SnapshotMarker::Last);
             self.events.records.push(record);
         }
+        self.notify("COMPLETED", &[]);
         self.position.snapshot = false;
         self.kept
             .all(self.tables, |id| self.options.captures(&id.database, &id.table));
@@ -147,9 +162,110 @@ impl<'a> Snapshot<'a> {
         Ok(self.position)
     }
 
+    /// Reads tables once more while the log waits (a blocking snapshot): as they are now, told with the place where the log
+    /// stands. What changed in between comes again.
+    pub(crate) async fn take_again(
+        mut self,
+        execute: &Execute,
+        position: Position,
+        origin: &Origin,
+    ) -> Result<()> {
+        self.notify("STARTED", &[]);
+        let mut catalog = Catalog::connect(self.options).await?;
+        let session = &mut catalog.connection;
+        session
+            .execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            .await?;
+        session.execute(BEGIN).await?;
+        let seconds = catalog.now().await?;
+        self.position = position;
+        self.origin = Origin {
+            at: Instant::from_micros(seconds * 1_000_000),
+            thread: Value::Null,
+            query: Value::Null,
+            ..origin.clone()
+        };
+        let captured = captured_names(self.options, self.tables);
+        let tables: Vec<(TableId, String)> = execute
+            .expand(&captured)
+            .into_iter()
+            .filter_map(|name| {
+                let (database, table) = name.split_once('.')?;
+                let condition = execute.condition(&name).unwrap_or_default().to_owned();
+                Some((TableId::new(database, table), condition))
+            })
+            .filter(|(id, _)| captured.contains(&id.to_string()))
+            .collect();
+        let names: Vec<String> = tables.iter().map(|(id, _)| id.to_string()).collect();
+        tracing::info!(tables = tables.len(), "a blocking snapshot begins");
+        self.rows(&mut catalog, &tables, &names.join(",")).await?;
+        catalog.connection.execute("COMMIT").await?;
+        catalog.connection.close().await;
+        if let Some((mut record, _)) = self.held.take() {
+            remark(&mut record, SnapshotMarker::Last);
+            self.events.records.push(record);
+        }
+        self.notify("COMPLETED", &[]);
+        self.metrics.ended(true, self.begun.elapsed().as_secs());
+        tracing::info!("the blocking snapshot is complete");
+        Ok(())
+    }
+
+    /// Reads the rows of tables, each with what goes into WHERE. `captured` is what notifications name.
+    async fn rows(
+        &mut self,
+        catalog: &mut Catalog,
+        tables: &[(TableId, String)],
+        captured: &str,
+    ) -> Result<()> {
+        let count = tables.len();
+        self.metrics.started(count, count);
+        let mut names: Vec<String> = tables.iter().map(|(id, _)| id.to_string()).collect();
+        names.sort();
+        hash_map_order(&mut names, |name| name);
+        let names = names.join(",");
+        for (index, (id, condition)) in tables.iter().enumerate() {
+            let data = [
+                ("current_collection_in_progress", id.to_string()),
+                ("data_collections", names.clone()),
+            ];
+            self.notify("IN_PROGRESS", &data);
+            let rows = self.table(catalog, id, condition, index == 0).await?;
+            tracing::info!(table = %id, rows, "table {} of {count} is read", index + 1);
+            self.metrics.table_read();
+            self.metrics
+                .rows_of(&id.to_string())
+                .set(i64::try_from(rows).unwrap_or(i64::MAX));
+            self.metrics.batch(
+                usize::try_from(rows).unwrap_or(usize::MAX),
+                self.begun.elapsed().as_secs(),
+                Instant::now(),
+            );
+            let data = [
+                ("scanned_collection", id.to_string()),
+                ("total_rows_scanned", rows.to_string()),
+                ("status", "SUCCEEDED".to_owned()),
+                ("data_collections", captured.to_owned()),
+            ];
+            self.notify("TABLE_SCAN_COMPLETED", &data);
+        }
+        Ok(())
+    }
+
+    /// A notification, for the topic.
+    fn notify(&mut self, kind: &str, data: &[(&str, String)]) {
+        if self.options.notifier.is_silent() {
+            return;
+        }
+        let record =
+            self.options
+                .notifier
+                .notify(&new_uuid(), Aggregate::Initial, kind, data, Instant::now());
+        self.events.records.extend(record);
+    }
+
     /// Locks, begins, and notes the position.
     async fn begin(&mut self, catalog: &mut Catalog, captured: &[TableId]) -> Result<Held> {
-        const BEGIN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT";
         let seconds = self.options.lock_timeout.as_millis().div_ceil(1000).max(1);
         let session = &mut catalog.connection;
         session
@@ -315,7 +431,13 @@ impl<'a> Snapshot<'a> {
         Ok(())
     }
 
-    async fn table(&mut self, catalog: &mut Catalog, id: &TableId, first_table: bool) -> Result<u64> {
+    async fn table(
+        &mut self,
+        catalog: &mut Catalog,
+        id: &TableId,
+        condition: &str,
+        first_table: bool,
+    ) -> Result<u64> {
         let Some(table) = self.tables.get(id).cloned() else {
             return Ok(0);
         };
@@ -329,7 +451,10 @@ impl<'a> Snapshot<'a> {
         let name = qualified(&id.database, &id.table);
         let mut rows = catalog
             .connection
-            .stream_rows(&format!("SELECT {columns} FROM {name}"))
+            .stream_rows(&match condition.is_empty() {
+                true => format!("SELECT {columns} FROM {name}"),
+                false => format!("SELECT {columns} FROM {name} WHERE {condition}"),
+            })
             .await
             .map_err(|error| unreadable(&self.options.settings.user, id, error.into()))?;
         let (mut read, mut told) = (0u64, tokio::time::Instant::now());

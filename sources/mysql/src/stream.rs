@@ -12,11 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tapline_api::offset::{Offset, OffsetMark};
 use tapline_api::{Error, Result, Value};
+use tapline_cdc::channels::Outside;
 use tapline_cdc::clock::Instant as Clock;
 use tapline_cdc::envelope::SnapshotMarker;
 use tapline_cdc::heartbeat::Heartbeat;
 use tapline_cdc::intern::constant;
+use tapline_cdc::metrics::{SourceMetrics, StreamingMetrics};
 use tapline_cdc::options::OnFailure;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -28,7 +31,7 @@ use crate::binlog::image::{self, Change as RowChange, Rows};
 use crate::binlog::payload::{self, Payload};
 use crate::binlog::reader::Reader;
 use crate::binlog::table_map::{self, TableMap};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Server};
 use crate::config::Options;
 use crate::ddl::{self, Change, ChangeKind, Dialect};
 use crate::event::{Events, Origin};
@@ -36,6 +39,8 @@ use crate::history::{HistoryRecord, KeptTables, SchemaChangeRecords, SchemaChang
 use crate::output::Output;
 use crate::position::{AnyGtid, Tracker, source};
 use crate::schema::{TableId, Tables};
+use crate::signals::{Context, Signals, signals_partition};
+use crate::snapshot::Snapshot;
 use crate::table::{Before, Layout, Plan};
 use crate::value::charset::Charset;
 use crate::wire::{Block, Connection, server_error};
@@ -52,6 +57,12 @@ const GATHER: Duration = Duration::from_millis(2);
 /// A running stream.
 pub(crate) struct Stream<'a> {
     pub(crate) options: &'a Options,
+    server: &'a Server,
+    signals: Option<Signals>,
+    metrics: &'a SourceMetrics,
+    measured: StreamingMetrics,
+    /// Marks of signals that are dealt with.
+    heard: Vec<OffsetMark>,
     pub(crate) catalog: &'a mut Catalog,
     pub(crate) events: &'a mut Events,
     pub(crate) output: &'a mut Output,
@@ -90,6 +101,9 @@ struct Mapped {
 /// What a stream is made of.
 pub(crate) struct Parts<'a> {
     pub(crate) options: &'a Options,
+    pub(crate) server: &'a Server,
+    pub(crate) signals: Option<Signals>,
+    pub(crate) metrics: &'a SourceMetrics,
     pub(crate) catalog: &'a mut Catalog,
     pub(crate) events: &'a mut Events,
     pub(crate) output: &'a mut Output,
@@ -110,6 +124,11 @@ impl<'a> Stream<'a> {
         Self {
             dialect: parts.options.dialect(),
             options: parts.options,
+            server: parts.server,
+            signals: parts.signals,
+            metrics: parts.metrics,
+            measured: parts.metrics.streaming(),
+            heard: Vec::new(),
             catalog: parts.catalog,
             events: parts.events,
             output: parts.output,
@@ -143,13 +162,22 @@ impl<'a> Stream<'a> {
     }
 
     /// Streams until cancelled. `connection` has been given the dump command.
-    pub(crate) async fn run(&mut self, mut connection: Connection, cancel: &CancellationToken) -> Result<()> {
+    pub(crate) async fn run(&mut self, connection: Connection, cancel: &CancellationToken) -> Result<()> {
+        self.measured.connected(true);
+        let ended = self.pump(connection, cancel).await;
+        self.measured.connected(false);
+        ended
+    }
+
+    async fn pump(&mut self, mut connection: Connection, cancel: &CancellationToken) -> Result<()> {
         let sender = self.output.sender();
         let mut block = Block::default();
         let mut idle_due = Instant::now() + IDLE_MARK;
         let mut end_due = Instant::now() + END_MARK;
         let mut ready_at = Instant::now();
         let mut heard = Instant::now();
+        self.lend(async |signals, context| signals.begin(context).await)
+            .await?;
         loop {
             while !self.is_full() {
                 if self.next_of_payload().await? {
@@ -206,21 +234,93 @@ impl<'a> Stream<'a> {
                         _ if within => self.ended.clone(),
                         _ => Vec::new(),
                     };
+                    let mut transaction = transaction;
+                    if let Some(signals) = &self.signals {
+                        let entries = signals.entries();
+                        transaction.extend(entries.into_iter().map(|(name, value)| (name.to_owned(), value)));
+                    }
                     let offset = position.to_offset(transaction);
+                    let seen = std::mem::take(&mut self.events.seen);
+                    self.measured.batch(seen, self.origin.at, Clock::now());
                     let (records, bytes) = self.events.take();
-                    let marks = self.kept.marks(records.len(), &offset, &self.tables);
-                    permit.send(Ok(self.output.batch(records, bytes, marks, Some(offset))));
+                    let mut marks = self.kept.marks(records.len(), &offset, &self.tables);
+                    for mut mark in self.heard.drain(..) {
+                        mark.after = records.len();
+                        marks.push(mark);
+                    }
+                    let mut batch = self.output.batch(records, bytes, marks, Some(offset));
+                    batch.flush = self.signals.as_mut().is_some_and(Signals::take_finished);
+                    permit.send(Ok(batch));
                     self.tracker.stored(within);
                     idle_due = Instant::now() + IDLE_MARK;
                     end_due = Instant::now() + END_MARK;
                 }
                 () = sleep_until(wake) => {}
+                signal = outside(&mut self.signals), if !self.tracker.in_transaction() => self.act(signal).await?,
                 read = gather(&mut connection, ready_at), if reading => {
                     heard = Instant::now();
                     ready_at = if read? >= BACKLOG { heard + GATHER } else { heard };
                 }
             }
         }
+    }
+
+    /// Calls `work` with the signals, and with what they need of the stream.
+    async fn lend(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Signals, &mut Context<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Some(signals) = &mut self.signals else {
+            return Ok(());
+        };
+        let mut context = Context {
+            options: self.options,
+            events: self.events,
+            tables: &self.tables,
+            origin: &self.origin,
+        };
+        work(signals, &mut context).await
+    }
+
+    /// A signal that has not come by the log.
+    async fn act(&mut self, outside: Outside) -> Result<()> {
+        self.lend(async |signals, context| signals.act(&outside.signal, context).await)
+            .await?;
+        if let Some(offset) = outside.offset {
+            self.heard.push(OffsetMark {
+                after: 0,
+                partition: signals_partition(self.options.naming.prefix()),
+                offset: Some(Offset::new([("offset".to_owned(), offset.into())])),
+            });
+            self.tracker.moved = true;
+        }
+        self.settle().await
+    }
+
+    /// The stream stands between two transactions: windows close, and a blocking snapshot may be taken.
+    async fn settle(&mut self) -> Result<()> {
+        let (file, next) = (self.tracker.file.clone(), self.tracker.next);
+        self.lend(async |signals, context| signals.reached((&file, next), context).await)
+            .await?;
+        let Some(execute) = self.signals.as_mut().and_then(Signals::take_blocking) else {
+            return Ok(());
+        };
+        let snapshot = Snapshot::new(
+            self.options,
+            self.server,
+            self.events,
+            self.output,
+            self.history,
+            self.changes,
+            &mut self.tables,
+            &mut self.kept,
+            self.metrics.snapshot(),
+        );
+        snapshot
+            .take_again(&execute, self.tracker.position(), &self.origin)
+            .await?;
+        self.tracker.tell_all();
+        Ok(())
     }
 
     fn is_full(&self) -> bool {
@@ -236,7 +336,6 @@ impl<'a> Stream<'a> {
             return;
         };
         self.events.records.push(record);
-        self.tracker.tell_all();
         if let Some(query) = &self.options.heartbeat_query
             && let Err(error) = self.catalog.connection.execute(query).await
         {
@@ -314,6 +413,9 @@ impl<'a> Stream<'a> {
         if header.code != code::TRANSACTION_PAYLOAD {
             self.tracker.complete();
         }
+        if self.signals.is_some() && !self.tracker.in_transaction() {
+            self.settle().await?;
+        }
         Ok(())
     }
 
@@ -327,7 +429,10 @@ impl<'a> Stream<'a> {
             | code::DELETE_ROWS_V1
             | code::PARTIAL_UPDATE_ROWS
             | code::WRITE_ROWS_COMPRESSED_V1..=code::DELETE_ROWS_COMPRESSED => {
-                self.on_rows(header.code, body)
+                let before = self.events.records.len();
+                self.on_rows(header.code, body)?;
+                self.lend(async |signals, context| signals.changed(before, context).await)
+                    .await
             }
             code::TABLE_MAP => self.on_table_map(body).await,
             code::GTID => {
@@ -455,6 +560,7 @@ impl<'a> Stream<'a> {
                 self.tracker.tell();
             }
         }
+        self.events.seen.committed += 1;
         self.tracker.commit();
         self.origin.thread = Value::Null;
         self.origin.query = Value::Null;
@@ -470,7 +576,10 @@ impl<'a> Stream<'a> {
         let map = TableMap::read(&body).map_err(|e| self.malformed(&e))?;
         let plan = match self.options.captures(&map.database, &map.table) {
             true => self.plan_of(&map).await?,
-            false => None,
+            false => {
+                self.events.seen.filtered += 1;
+                None
+            }
         };
         // Numbers of tables rise with every change; those that were left behind are not used again.
         if self.maps.len() > 4096 {
@@ -882,6 +991,14 @@ fn dump_error(packet: &[u8]) -> Error {
                 "what the connector has not read is not in the server's log any more; a snapshot is needed",
             ),
         _ => error.into(),
+    }
+}
+
+/// Waits for a signal that does not come by the log. Cancel-safe.
+async fn outside(signals: &mut Option<Signals>) -> Outside {
+    match signals {
+        Some(signals) => signals.outside().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -6,6 +6,9 @@ use async_trait::async_trait;
 use tapline_api::offset::{CommittedOffsets, SourceBatch};
 use tapline_api::source::{SourceContext, SourceTask};
 use tapline_api::{Error, Result};
+use tapline_cdc::channels::Outside;
+use tapline_cdc::metrics::{QueueMetrics, SourceMetrics};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +17,7 @@ use crate::ddl::Flavor;
 use crate::driver::Driver;
 use crate::output::{self, Batches};
 use crate::position::{Position, partition};
+use crate::signals::{Signals, signals_partition};
 
 /// One run of the connector's only task.
 #[derive(Debug)]
@@ -25,9 +29,35 @@ pub(crate) struct Task {
 #[derive(Debug)]
 struct Running {
     batches: Batches,
+    queue: QueueMetrics,
     cancel: CancellationToken,
     /// Until it has ended and been looked at.
     driver: Option<JoinHandle<()>>,
+}
+
+/// Signals that do not come by the log, from where the last run stopped.
+async fn listen(context: &SourceContext, options: &Options) -> Result<Option<mpsc::Receiver<Outside>>> {
+    if !options.channels.has_outside() {
+        return Ok(None);
+    }
+    let partition = signals_partition(options.naming.prefix());
+    let stored = context.offsets.offset(&partition).await?;
+    let from = stored
+        .and_then(|stored| stored.get("offset")?.as_i64())
+        .map_or(0, |offset| offset + 1);
+    let (sender, receiver) = mpsc::channel(16);
+    let listening = options
+        .channels
+        .clone()
+        .listen(context.logs.clone(), from, sender);
+    let cancel = context.cancel.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            () = listening => {}
+        }
+    });
+    Ok(Some(receiver))
 }
 
 /// How long a stop waits for the driver.
@@ -49,13 +79,26 @@ impl SourceTask for Task {
         let of = partition(options.naming.prefix());
         let stored = context.offsets.offset(&of).await?;
         let position = stored.as_ref().map(Position::from_offset).transpose()?;
-        let (output, batches) = output::channel(of);
+        let metrics = SourceMetrics::new(
+            context.metrics.clone(),
+            options.connector(),
+            options.naming.prefix(),
+            &options.metric_tags,
+        );
+        let queue = metrics.queue("streaming", options.queue_records, options.batch_bytes * 3);
+        let (output, batches) = output::channel(of, queue.clone());
         let cancel = context.cancel.child_token();
+        let outside = listen(&context, &options).await?;
+        let signals = options
+            .has_signals()
+            .then(|| Signals::new(&options, stored.as_ref(), outside));
         let driver = Driver {
             options,
             task: context.task,
             stored,
             position,
+            signals,
+            metrics,
             offsets: context.offsets,
             logs: context.logs,
             output,
@@ -63,6 +106,7 @@ impl SourceTask for Task {
         };
         self.running = Some(Running {
             batches,
+            queue,
             cancel,
             driver: Some(tokio::spawn(driver.run())),
         });
@@ -74,7 +118,12 @@ impl SourceTask for Task {
             return Err(Error::fatal("the task was polled before it was started"));
         };
         match running.batches.recv().await {
-            Some(batch) => batch,
+            Some(batch) => {
+                if let Ok(batch) = &batch {
+                    running.queue.taken(batch.records.len(), batch.bytes);
+                }
+                batch
+            }
             None => {
                 if let Some(driver) = &mut running.driver {
                     let ended = driver.await;

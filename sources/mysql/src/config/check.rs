@@ -31,9 +31,6 @@ const UNSUPPORTED: &[(&str, &[&str])] = &[
     ("snapshot.query.mode", &["select_all"]),
     ("snapshot.select.statement.overrides", &[]),
     ("snapshot.tables.order.by.row.count", &["disabled"]),
-    ("signal.data.collection", &[]),
-    ("signal.enabled.channels", &["source"]),
-    ("notification.enabled.channels", &[]),
     ("event.processing.failure.handling.mode", &["fail"]),
     ("event.deserialization.failure.handling.mode", &["fail"]),
     ("database.ssl.keystore.password", &[]),
@@ -86,7 +83,7 @@ mod tests {
         let config: Config = [
             ("snapshot.mode", "recovery"),
             ("database.ssl.truststore.password", "pssst"),
-            ("signal.data.collection", ""),
+            ("snapshot.select.statement.overrides", ""),
             ("snapshot.locking.mode", "NONE"),
         ]
         .into_iter()
