@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
-use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
+use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
 use tokio::sync::watch;
 
 use super::{Answer, Node, Pending, blocking, now_ms, text};
@@ -88,8 +88,10 @@ impl Node {
                     result: write(),
                 });
             }
+            // A copy: a slice of the request would keep all of it in memory until the batch is synced.
+            let name = TopicName(text(data.name.as_str()));
             let response = TopicProduceResponse::default()
-                .with_name(data.name)
+                .with_name(name)
                 .with_topic_id(data.topic_id);
             responses.push((response, written));
         }

@@ -16,6 +16,7 @@ use kafka_protocol::messages::offset_fetch_request::{
 };
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::*;
+use kafka_protocol::protocol::{Decodable, Encodable};
 use tokio::runtime::Handle;
 
 use super::*;
@@ -386,6 +387,23 @@ async fn a_fetch_waits_for_records_and_for_no_longer_than_it_may() {
     let size = batch.len();
     message(&node, produce("t", batch), 9, is!(Produce)).await;
     assert_eq!(bytes(waiting.await.unwrap()), empty + size);
+}
+
+#[tokio::test]
+async fn a_produce_that_waits_to_be_synced_keeps_nothing_of_its_request() {
+    let folder = Folder::new();
+    let node = node(&folder);
+    create(&node, "t", 1).await;
+    let mut frame = BytesMut::new();
+    produce("t", one(b"v")).encode(&mut frame, 9).unwrap();
+    let frame = frame.freeze();
+    let request = ProduceRequest::decode(&mut frame.clone(), 9).unwrap();
+    assert!(!frame.is_unique());
+    let Pending::Waiting(answer) = node.start(&client(), request.into(), 9).await else {
+        panic!("not written");
+    };
+    assert!(frame.is_unique());
+    drop(answer);
 }
 
 #[tokio::test]
