@@ -18,6 +18,7 @@ use tapline_cdc::options::{Guardrail, OnFailure, Skipped, metric_tags};
 use tapline_databases::postgres::{Settings, SslMode};
 
 use crate::replica_identity::{self, Identities};
+use crate::reselect::Reselect;
 use crate::types::TypeModes;
 use crate::value::BinaryMode;
 
@@ -177,6 +178,8 @@ pub(crate) struct Options {
     pub(crate) batch_records: usize,
     pub(crate) batch_bytes: usize,
     pub(crate) guardrail: Guardrail,
+    /// `post.processors`.
+    pub(crate) reselect: Option<Reselect>,
 }
 
 /// What there is to say against options that no single check sees: two lists of one kind, and what is not supported.
@@ -193,6 +196,7 @@ pub(crate) fn findings(config: &Config) -> Vec<(String, String)> {
         check("topic.naming.strategy", naming(config).map(drop));
     }
     check("snapshot.select.statement.overrides", overrides(config).map(drop));
+    check("post.processors", Reselect::new(config).map(drop));
     let tags = config.get("custom.metric.tags").unwrap_or_default();
     let tags: Vec<String> = tags.split(',').map(str::to_owned).collect();
     check("custom.metric.tags", metric_tags(&tags).map(drop));
@@ -229,6 +233,7 @@ impl Options {
         let lower = |parsed: &Parsed, name: &str| parsed.text(name).unwrap_or_default().to_lowercase();
         let query_timeout = listed.millis("database.query.timeout.ms")?;
         Ok(Self {
+            reselect: Reselect::new(config)?,
             settings: settings(&listed)?,
             initial_statements: statements(listed.text("database.initial.statements").unwrap_or_default()),
             query_timeout: if query_timeout.is_zero() {

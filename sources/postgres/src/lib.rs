@@ -29,6 +29,7 @@ mod pgoutput;
 mod position;
 mod publication;
 mod replica_identity;
+mod reselect;
 mod signals;
 mod slot;
 mod snapshot;

@@ -17,6 +17,7 @@ use crate::config::Options;
 use crate::copy::{Field, fields, unescape};
 use crate::default::default_value;
 use crate::pgoutput::{Column as Sent, Tuple};
+use crate::reselect::{Key, Reselect};
 use crate::source_type;
 use crate::types::{Mapped, PgType};
 use crate::value::{Decoder, Text};
@@ -71,6 +72,8 @@ struct ColumnPlan {
     placeholder: Value,
     /// Of a mapped column: its mask, and what null and the placeholder become.
     mapped: Option<Box<MappedColumn>>,
+    /// Whether its value is asked of the table where an event lacks it.
+    reselects: bool,
 }
 
 #[derive(Debug)]
@@ -107,6 +110,8 @@ pub(crate) struct Plan {
     key: Vec<KeyField>,
     /// What [`KeyField::Table`] stands for.
     identifiers: Vec<Value>,
+    /// The columns of the event's key.
+    key_columns: Vec<usize>,
     columns: Vec<ColumnPlan>,
     width: usize,
     on_bad_value: OnFailure,
@@ -208,6 +213,11 @@ impl Plan {
                 }),
                 null,
                 placeholder: mapping.placeholder,
+                reselects: options.reselect.as_ref().is_some_and(|reselect| {
+                    reselect
+                        .columns
+                        .contains(&format!("{collection}:{}", column.name))
+                }),
             });
             places.push(Some((schema, place)));
         }
@@ -242,6 +252,7 @@ impl Plan {
             topic: topic.into(),
             row_schema,
             key: key_fields,
+            key_columns: key,
             identifiers,
             columns,
             width,
@@ -300,6 +311,80 @@ impl Plan {
             row.push(plan, value);
         }
         Ok(row)
+    }
+
+    /// The key of a streamed row, in the texts that were sent; empty where it has none.
+    pub(crate) fn key_texts(&self, block: &Bytes, tuple: &Tuple, of_event: bool) -> Key {
+        let wanted = if of_event {
+            &self.key_columns
+        } else {
+            &self.table.key
+        };
+        let texts: Vec<Option<String>> = tuple
+            .columns(block)
+            .map(|sent| match sent {
+                Sent::Text(range) => {
+                    let text = block.get(range).unwrap_or_default();
+                    Some(String::from_utf8_lossy(text).into_owned())
+                }
+                _ => None,
+            })
+            .collect();
+        let column = |index: &usize| {
+            let name = self.table.columns.get(*index)?.name.clone();
+            Some((name, texts.get(*index).cloned().flatten()))
+        };
+        wanted.iter().filter_map(column).collect()
+    }
+
+    /// What a row after a change lacks: the columns, and their fields in the row.
+    pub(crate) fn missing(&self, after: &Struct, reselect: &Reselect) -> Vec<(usize, usize)> {
+        let in_row =
+            |plan: &ColumnPlan| matches!(plan.target, Target::Row | Target::Mapped | Target::MappedAndKey);
+        let of_row = self.columns.iter().enumerate().filter(|(_, plan)| in_row(plan));
+        let lacks = |plan: &ColumnPlan, value: &Value| {
+            let placeholder = match &plan.mapped {
+                Some(mapped) => &mapped.placeholder,
+                None => &plan.placeholder,
+            };
+            match value {
+                Value::Null => reselect.nulls,
+                value => reselect.unavailable && !placeholder.is_null() && value == placeholder,
+            }
+        };
+        of_row
+            .zip(after.values())
+            .enumerate()
+            .filter(|(_, ((_, plan), value))| plan.reselects && lacks(plan, value))
+            .map(|(field, ((column, _), _))| (column, field))
+            .collect()
+    }
+
+    /// A column's value from its text.
+    pub(crate) fn reselected(
+        &self,
+        column: usize,
+        text: Option<String>,
+        arena: &mut BytesMut,
+    ) -> Result<Value> {
+        let Some(plan) = self.columns.get(column) else {
+            return Ok(Value::Null);
+        };
+        let Some(text) = text else {
+            let masked = plan.mapped.as_ref().map(|mapped| &mapped.null);
+            return Ok(masked.unwrap_or(&plan.null).clone());
+        };
+        let text = Bytes::from(text);
+        let value = self.value(plan, &text, 0..text.len(), arena)?;
+        Ok(match &plan.mapped {
+            Some(mapped) => mapped.conversion.apply(value),
+            None => value,
+        })
+    }
+
+    /// The name of a column.
+    pub(crate) fn column_name(&self, column: usize) -> &str {
+        self.columns.get(column).map_or("", |plan| &plan.name)
     }
 
     fn new_row(&self) -> Row {
@@ -390,6 +475,7 @@ impl ColumnPlan {
             null: Value::Null,
             placeholder: Value::Null,
             mapped: None,
+            reselects: false,
         }
     }
 }

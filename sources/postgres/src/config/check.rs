@@ -46,7 +46,6 @@ const UNSUPPORTED: &[(&str, &[&str], &str)] = &[
     ("snapshot.locking.mode", &["none", "shared"], JAVA),
     ("snapshot.locking.mode.custom.name", &[], JAVA),
     ("converters", &[], JAVA),
-    ("post.processors", &[], NOT_YET),
     (
         "transaction.metadata.factory",
         &["io.debezium.pipeline.txmetadata.DefaultTransactionMetadataFactory"],
