@@ -200,6 +200,7 @@ pub(super) fn decode(hex: &str) -> Option<Vec<KeyPart>> {
     let mut reader = Reader {
         rest: bytes.strip_prefix(&HEAD)?,
         handles: Vec::new(),
+        parts: Vec::new(),
     };
     reader.array()
 }
@@ -207,6 +208,8 @@ pub(super) fn decode(hex: &str) -> Option<Vec<KeyPart>> {
 struct Reader<'a> {
     rest: &'a [u8],
     handles: Vec<Option<&'a str>>,
+    /// What parts have come, by their handles: Java keeps small numbers, so a key may have one object twice.
+    parts: Vec<(usize, KeyPart)>,
 }
 
 impl<'a> Reader<'a> {
@@ -240,34 +243,46 @@ impl<'a> Reader<'a> {
     }
 
     fn part(&mut self) -> Option<KeyPart> {
-        match self.byte()? {
-            NULL => Some(KeyPart::Null),
+        let part = match self.byte()? {
+            NULL => return Some(KeyPart::Null),
+            REFERENCE => {
+                let handle = self.handle()?;
+                let known = self.parts.iter().find(|(of, _)| *of == handle);
+                return known.map(|(_, part)| part.clone());
+            }
             STRING => {
                 self.handles.push(None);
-                Some(KeyPart::Text(self.text()?.to_owned()))
+                KeyPart::Text(self.text()?.to_owned())
             }
             OBJECT => {
                 let class = self.class()?;
                 self.handles.push(None);
                 match class {
-                    _ if class == SHORT.name => Some(KeyPart::Short(i16::from_be_bytes(self.number()?))),
-                    _ if class == INTEGER.name => Some(KeyPart::Int(i32::from_be_bytes(self.number()?))),
-                    _ if class == LONG.name => Some(KeyPart::Long(i64::from_be_bytes(self.number()?))),
+                    _ if class == SHORT.name => KeyPart::Short(i16::from_be_bytes(self.number()?)),
+                    _ if class == INTEGER.name => KeyPart::Int(i32::from_be_bytes(self.number()?)),
+                    _ if class == LONG.name => KeyPart::Long(i64::from_be_bytes(self.number()?)),
                     _ if class == UUID.name => {
-                        Some(KeyPart::Uuid(u128::from_be_bytes(self.number()?).rotate_left(64)))
+                        KeyPart::Uuid(u128::from_be_bytes(self.number()?).rotate_left(64))
                     }
-                    _ => None,
+                    _ => return None,
                 }
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        self.parts.push((self.handles.len() - 1, part.clone()));
+        Some(part)
+    }
+
+    fn handle(&mut self) -> Option<usize> {
+        let handle = u32::from_be_bytes(self.number()?).checked_sub(FIRST_HANDLE)?;
+        usize::try_from(handle).ok()
     }
 
     fn class(&mut self) -> Option<&'a str> {
         match self.byte()? {
             REFERENCE => {
-                let handle = u32::from_be_bytes(self.number()?).checked_sub(FIRST_HANDLE)?;
-                *self.handles.get(usize::try_from(handle).ok()?)?
+                let handle = self.handle()?;
+                *self.handles.get(handle)?
             }
             CLASS => {
                 let name = self.text()?;
@@ -315,6 +330,47 @@ mod tests {
         assert_eq!(encode(Some(&[KeyPart::Int(5), KeyPart::Int(7)])), expected);
         assert_eq!(encode(None), "aced000570");
         assert_eq!(decode("aced000570"), None);
+    }
+
+    #[test]
+    fn what_java_wrote_is_read_and_written_the_same() {
+        const START: &str =
+            "aced0005757200135b4c6a6176612e6c616e672e4f626a6563743b90ce589f1073296c02000078700000000";
+        const LONG: &str = "72000e6a6176612e6c616e672e4c6f6e673b8be490cc8f23df0200014a000576616c7565787200106a6176612e6c6\
+                            16e672e4e756d62657286ac951d0b94e08b02000078700000000000000";
+        const UUID: &str = "72000e6a6176612e7574696c2e55554944bc9903f7986d852f0200024a000c6c65617374536967426974734a000b6d\
+                            6f7374536967426974737870";
+        let uuid = |text: &str| KeyPart::uuid(text).unwrap();
+        let (one, two) = (
+            uuid("0f8fad5b-d9cb-469f-a165-70867728950e"),
+            uuid("1f8fad5b-d9cb-469f-a165-70867728950e"),
+        );
+        // `new Object[]{1L, "yé", uuid}` and `new Object[]{uuid, another, 2L}`
+        let mixed = format!("{START}373{LONG}00174000379c3a973{UUID}a16570867728950e0f8fad5bd9cb469f");
+        let key = vec![KeyPart::Long(1), KeyPart::Text("y\u{e9}".to_owned()), one.clone()];
+        assert_eq!(encode(Some(&key)), mixed);
+        assert_eq!(decode(&mixed), Some(key));
+        let twice = format!(
+            "{START}373{UUID}a16570867728950e0f8fad5bd9cb469f7371007e0002a16570867728950e1f8fad5bd9cb469f73{LONG}002"
+        );
+        let key = vec![one, two, KeyPart::Long(2)];
+        assert_eq!(encode(Some(&key)), twice);
+        assert_eq!(decode(&twice), Some(key));
+        // `new Object[]{(short) 3, 7, null, "x", "x"}`: a text that comes again is a reference.
+        let again = format!(
+            "{START}57372000f6a6176612e6c616e672e53686f7274684d37133460da5202000153000576616c7565787200106a6176612e6c616e67\
+             2e4e756d62657286ac951d0b94e08b02000078700003737200116a6176612e6c616e672e496e746567657212e2a0a4f7818738020001\
+             49000576616c75657871007e000300000007707400017871007e0007"
+        );
+        let text = KeyPart::Text("x".to_owned());
+        let key = vec![
+            KeyPart::Short(3),
+            KeyPart::Int(7),
+            KeyPart::Null,
+            text.clone(),
+            text,
+        ];
+        assert_eq!(decode(&again), Some(key));
     }
 
     fn part() -> impl Strategy<Value = KeyPart> {
