@@ -35,6 +35,20 @@ impl Batch {
         self.next.retain(|key, _| !of(&key.topic, key.partition));
     }
 
+    /// Adds what came after it.
+    pub(super) fn append(&mut self, later: Batch) {
+        self.records.extend(later.records);
+        self.raw.extend(later.raw);
+        self.next.extend(later.next);
+    }
+
+    /// Bytes held.
+    pub(super) fn size(&self) -> usize {
+        let raw = |raw: &RawRecord| raw.value.as_ref().map_or(0, |value| value.len());
+        let records: usize = self.records.iter().map(|record| record.record.size()).sum();
+        records + self.raw.iter().map(raw).sum::<usize>()
+    }
+
     /// Whether there is nothing in it, not even an offset.
     pub(super) fn is_empty(&self) -> bool {
         self.records.is_empty() && self.next.is_empty()

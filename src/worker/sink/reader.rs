@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tapline_api::Result;
 use tapline_api::metrics::Metric;
+use tapline_api::record::TopicPartition;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -21,8 +22,10 @@ use crate::kafka::consumer::Consumer;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a poll waits for news.
 const POLL: Duration = Duration::from_millis(100);
-/// Bytes of one batch, as they lie in the topic.
-const BATCH_BYTES: usize = 1 << 20;
+/// Bytes that are read at once, as they lie in the topic.
+const READ_BYTES: usize = 1 << 20;
+/// Bytes of one batch, converted: the schema that every JSON message repeats is not among them.
+const BATCH_BYTES: usize = 2 << 20;
 
 pub(super) struct Reader {
     pub(super) consumer: Consumer,
@@ -42,26 +45,46 @@ impl Reader {
     pub(super) fn run(mut self) -> Result<()> {
         while !self.cancel.is_cancelled() {
             self.pause(self.shared.paused.load(Ordering::Acquire))?;
-            let mut raw = self.consumer.poll(POLL, self.batch_records, BATCH_BYTES)?;
-            let gone = self.gone();
-            if !gone.is_empty() {
-                raw.retain(|r| {
-                    !gone
-                        .iter()
-                        .any(|p| p.partition == r.partition && p.topic == r.topic)
-                });
-            }
-            if raw.is_empty() {
+            let (mut batch, _) = self.consume(POLL, self.batch_records)?;
+            if batch.is_empty() {
                 continue;
             }
-            self.read.add(i64::try_from(raw.len()).unwrap_or(i64::MAX));
-            let batch = self.decoder.batch(raw)?;
+            // A batch is a transaction of the target: as large as what is there already makes it.
+            let mut bytes = batch.size();
+            while batch.records.len() < self.batch_records && bytes < BATCH_BYTES {
+                let wanted = self.batch_records - batch.records.len();
+                let (more, gone) = self.consume(Duration::ZERO, wanted)?;
+                batch.forget(&gone);
+                if more.is_empty() {
+                    break;
+                }
+                bytes += more.size();
+                batch.append(more);
+            }
+            if batch.is_empty() {
+                continue;
+            }
             for key in batch.next.keys() {
                 (self.seen)(&key.topic);
             }
             self.hand_over(batch)?;
         }
         Ok(())
+    }
+
+    /// Up to so many records, converted, and nothing of partitions that have gone meanwhile.
+    fn consume(&mut self, wait: Duration, records: usize) -> Result<(Batch, Vec<TopicPartition>)> {
+        let mut raw = self.consumer.poll(wait, records, READ_BYTES)?;
+        let gone = self.gone();
+        if !gone.is_empty() {
+            raw.retain(|r| {
+                !gone
+                    .iter()
+                    .any(|p| p.partition == r.partition && p.topic == r.topic)
+            });
+        }
+        self.read.add(i64::try_from(raw.len()).unwrap_or(i64::MAX));
+        Ok((self.decoder.batch(raw)?, gone))
     }
 
     /// Waits for the loop to take the batch, staying in the group.
@@ -91,9 +114,7 @@ impl Reader {
             batch.forget(&self.gone());
             if !late.is_empty() {
                 let late = self.decoder.batch(late)?;
-                batch.records.extend(late.records);
-                batch.raw.extend(late.raw);
-                batch.next.extend(late.next);
+                batch.append(late);
             }
             if batch.is_empty() {
                 return Ok(());
@@ -101,7 +122,7 @@ impl Reader {
         }
     }
 
-    fn gone(&self) -> Vec<tapline_api::record::TopicPartition> {
+    fn gone(&self) -> Vec<TopicPartition> {
         std::mem::take(&mut *self.shared.gone.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

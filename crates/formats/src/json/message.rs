@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use tapline_api::{Error, Result as ApiResult, SchemaRef, Value};
 
@@ -21,6 +21,9 @@ const ENVELOPE: &str = "JsonConverter with schemas.enable requires \"schema\" an
 
 /// How many remembered beginnings are compared before the schema's text is looked up.
 const COMPARED: usize = 16;
+
+/// How much of copied payloads lies together.
+const ARENA: usize = 64 * 1024;
 
 /// A schema with the plan to read by.
 struct Known {
@@ -38,6 +41,8 @@ pub(super) struct Messages {
     /// By the text of the schema alone.
     by_text: HashMap<Box<str>, usize>,
     last: usize,
+    /// What payloads are copied into, see [`Self::payload`].
+    arena: BytesMut,
     /// From `schema.content`.
     fixed: Option<(SchemaRef, Node)>,
 }
@@ -67,15 +72,18 @@ impl Messages {
             known: Vec::new(),
             by_text: HashMap::new(),
             last: 0,
+            arena: BytesMut::with_capacity(ARENA),
             fixed,
         })
     }
 
     pub(super) fn read(&mut self, bytes: Bytes) -> Result<(Option<SchemaRef>, Value), Fault> {
-        if let Some(known) = self.recognize(&bytes) {
+        if let Some(index) = self.recognize(&bytes) {
             // Only the payload is checked to be UTF-8: the beginning is known to be.
-            let payload = bytes.slice(known.beginning.len()..);
-            if let Ok(text) = ByteString::try_from(payload) {
+            let payload = self.payload(&bytes, index);
+            if let Some(known) = self.known.get(index)
+                && let Ok(text) = ByteString::try_from(payload)
+            {
                 let mut reader = Reader::new(&text);
                 let value = known.root.read(&mut reader);
                 if let Ok(value) = value
@@ -104,12 +112,25 @@ impl Messages {
     }
 
     /// The remembered schema whose bytes the message begins with.
-    fn recognize(&mut self, bytes: &[u8]) -> Option<&Known> {
+    fn recognize(&mut self, bytes: &[u8]) -> Option<usize> {
         let begins = |known: &Known| bytes.starts_with(&known.beginning);
         if !self.known.get(self.last).is_some_and(begins) {
             self.last = self.known.iter().take(COMPARED).position(begins)?;
         }
-        self.known.get(self.last)
+        Some(self.last)
+    }
+
+    /// What follows the beginning. Values are slices of it and keep alive what it is a slice of; so that this is not
+    /// mostly schemas, a payload that is shorter than its schema is copied.
+    fn payload(&mut self, bytes: &Bytes, index: usize) -> Bytes {
+        let start = self.known.get(index).map_or(0, |known| known.beginning.len());
+        match bytes.get(start..) {
+            Some(payload) if payload.len() < start => {
+                self.arena.extend_from_slice(payload);
+                self.arena.split().freeze()
+            }
+            _ => bytes.slice(start.min(bytes.len())..),
+        }
     }
 
     /// Any message: members in either order, white space, a schema not seen before.

@@ -20,9 +20,18 @@ pub(super) struct Bound<'a> {
 impl Bound<'_> {
     /// The value in the `i`-th column of `u`.
     fn value(&self, i: usize) -> String {
+        self.converted(format!("u.c{i}"))
+    }
+
+    /// The values of the `i`-th parameter, one a row.
+    fn values(&self, i: usize) -> String {
+        self.converted(format!("UNNEST(${})", i + 1))
+    }
+
+    fn converted(&self, value: String) -> String {
         match &self.bind.cast {
-            Some(cast) => format!("CAST(u.c{i} AS {cast})"),
-            None => format!("u.c{i}"),
+            Some(cast) => format!("CAST({value} AS {cast})"),
+            None => value,
         }
     }
 }
@@ -43,18 +52,20 @@ fn join<'a>(columns: &[Bound<'a>], separator: &str, each: impl Fn(usize, &Bound<
         .join(separator)
 }
 
-/// `INSERT INTO t (a,b) SELECT u.c0,u.c1 FROM UNNEST($1,$2) AS u(c0,c1)`
+/// `INSERT INTO t (a,b) SELECT UNNEST($1),UNNEST($2)`
+///
+/// In the list of a SELECT arrays of one length go in step, row by row; in FROM the server would store all rows first,
+/// which costs a third more.
 pub(super) fn insert(table: &str, columns: &[Bound<'_>], overriding: bool) -> String {
     format!(
-        "INSERT INTO {table} ({}){} SELECT {} FROM {}",
+        "INSERT INTO {table} ({}){} SELECT {}",
         join(columns, ",", |_, column| identifier(column.name)),
         if overriding {
             " OVERRIDING SYSTEM VALUE"
         } else {
             ""
         },
-        join(columns, ",", |i, column| column.value(i)),
-        unnest(columns.len())
+        join(columns, ",", |i, column| column.values(i)),
     )
 }
 
@@ -236,8 +247,8 @@ mod tests {
         let columns = bound(&["id", "ip", "a\"b"], &binds);
         assert_eq!(
             upsert("\"t\"", &columns, 1, false),
-            "INSERT INTO \"t\" (\"id\",\"ip\",\"a\"\"b\") SELECT u.c0,CAST(u.c1 AS inet),u.c2 FROM UNNEST($1,$2,$3) AS \
-             u(c0,c1,c2) ON CONFLICT (\"id\") DO UPDATE SET \"ip\"=EXCLUDED.\"ip\",\"a\"\"b\"=EXCLUDED.\"a\"\"b\""
+            "INSERT INTO \"t\" (\"id\",\"ip\",\"a\"\"b\") SELECT UNNEST($1),CAST(UNNEST($2) AS inet),\
+             UNNEST($3) ON CONFLICT (\"id\") DO UPDATE SET \"ip\"=EXCLUDED.\"ip\",\"a\"\"b\"=EXCLUDED.\"a\"\"b\""
         );
         assert!(upsert("t", &columns[..1], 1, true).ends_with("ON CONFLICT (\"id\") DO NOTHING"));
         assert!(upsert("t", &columns[..1], 1, true).contains("(\"id\") OVERRIDING SYSTEM VALUE SELECT"));
