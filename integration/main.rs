@@ -20,7 +20,7 @@ mod scenarios;
 
 use std::sync::OnceLock;
 use tapline_harness::mysql::Kind;
-use tapline_harness::{Kafka, Mysql, Postgres};
+use tapline_harness::{Ferretdb, Kafka, Mysql, Postgres};
 
 /// The binary under test.
 const TAPLINE: &str = env!("CARGO_BIN_EXE_tapline");
@@ -53,4 +53,10 @@ fn mariadb() -> &'static Mysql {
 fn kafka() -> &'static Kafka {
     static SERVER: OnceLock<Kafka> = OnceLock::new();
     SERVER.get_or_init(|| Kafka::start(&[]))
+}
+
+/// The run's document server.
+fn ferretdb() -> &'static Ferretdb {
+    static SERVER: OnceLock<Ferretdb> = OnceLock::new();
+    SERVER.get_or_init(Ferretdb::start)
 }

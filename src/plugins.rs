@@ -8,6 +8,7 @@ use tapline_api::connector::{
 /// Sources and sinks.
 pub static CONNECTORS: &[ConnectorPlugin] = &[
     tapline_sink_file::PLUGIN,
+    tapline_sink_mongodb::PLUGIN,
     tapline_sink_relational::PLUGIN,
     tapline_sink_relational::CONFLUENT,
     tapline_source_file::PLUGIN,

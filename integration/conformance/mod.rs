@@ -1,9 +1,11 @@
 //! One suite for every sink: [`scenarios`] says what must happen, and each sink runs all of it on a real target.
 //!
-//! Files keep every record, so of the suite only what they have in [`file`] applies to them.
+//! Documents have no columns, and files keep every record: what of the suite applies to them they have in [`mongodb`] and
+//! [`file`].
 
 mod confluent;
 pub mod file;
+mod mongodb;
 pub mod records;
 mod relational;
 mod scenarios;

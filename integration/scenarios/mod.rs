@@ -3,8 +3,10 @@
 mod binary;
 mod broker_clients;
 mod command_line;
+mod fan_out;
 mod golden;
 mod kills;
+mod mongodb_sink;
 mod mysql_to_postgres;
 mod postgres_oracle;
 mod postgres_server;

@@ -2,8 +2,8 @@
 # Installs what a fresh Debian machine with a Rust toolchain lacks, and says so. Does nothing when all is there.
 #   setup.sh build    what compiling needs: a C toolchain, make and perl (librdkafka with OpenSSL, zlib and zstd)
 #   setup.sh demo     that, and PostgreSQL
-#   setup.sh test     that, Apache Kafka (Java, Maven), MariaDB, kcat, curl, openssl, and a private Debian sid tree with
-#                     PostgreSQL 18, pgvector, PostGIS and MySQL 9
+#   setup.sh test     that, Apache Kafka (Java, Maven), MariaDB, kcat, curl, openssl, FerretDB (Go), and a private Debian
+#                     sid tree with PostgreSQL 18, pgvector, PostGIS and MySQL 9
 #   setup.sh peers    that, and Kafka Connect with Debezium
 . "$(dirname "$0")/lib.sh"
 
@@ -27,6 +27,7 @@ for_test() {
   "$HERE/mysql.sh" install mariadb
   "$HERE/mysql.sh" install mysql
   "$HERE/postgres.sh" install 18
+  "$HERE/ferretdb.sh" install
 }
 for_peers() { for_test; "$HERE/connect.sh" install; }
 

@@ -4,7 +4,7 @@
 //! said otherwise; replacements use `$1` and `${name}`. A pattern that backtracks without end is cut off and counts
 //! as an error, never as a hang.
 
-use fancy_regex::Regex;
+use fancy_regex::{Captures, Regex};
 
 use crate::error::{Error, Result};
 
@@ -63,35 +63,57 @@ impl Pattern {
         let found = captures.get(0)?;
         let mut out = String::with_capacity(replacement.len() + text.len());
         out.push_str(text.get(..found.start())?);
-        let mut rest = replacement.chars().peekable();
-        while let Some(c) = rest.next() {
-            match c {
-                '\\' => out.extend(rest.next()),
-                '$' if rest.peek() == Some(&'{') => {
-                    rest.next();
-                    let name: String = rest.by_ref().take_while(|c| *c != '}').collect();
-                    out.push_str(captures.name(&name).map_or("", |group| group.as_str()));
-                }
-                '$' => {
-                    let mut group = 0;
-                    // As in Java, a further digit counts only while such a group exists.
-                    let mut first = true;
-                    while let Some(digit) = rest.peek().and_then(|c| c.to_digit(10)) {
-                        let next = group * 10 + digit as usize;
-                        if !first && next >= captures.len() {
-                            break;
-                        }
-                        group = next;
-                        first = false;
-                        rest.next();
-                    }
-                    out.push_str(captures.get(group).map_or("", |group| group.as_str()));
-                }
-                c => out.push(c),
-            }
-        }
+        fill(&captures, replacement, &mut out);
         out.push_str(text.get(found.end()..)?);
         Some(out)
+    }
+
+    /// What `Matcher.replaceAll` makes of a text: every match in it is replaced.
+    pub fn replace_all(&self, text: &str, replacement: &str) -> String {
+        let mut out = String::with_capacity(replacement.len() + text.len());
+        let mut end = 0;
+        // A pattern that is cut off has no further matches.
+        for captures in self.anywhere.captures_iter(text).map_while(Result::ok) {
+            let Some(found) = captures.get(0) else {
+                continue;
+            };
+            out.push_str(text.get(end..found.start()).unwrap_or_default());
+            fill(&captures, replacement, &mut out);
+            end = found.end();
+        }
+        out.push_str(text.get(end..).unwrap_or_default());
+        out
+    }
+}
+
+/// Appends a replacement with its groups filled in.
+fn fill(captures: &Captures<'_, str>, replacement: &str, out: &mut String) {
+    let mut rest = replacement.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\\' => out.extend(rest.next()),
+            '$' if rest.peek() == Some(&'{') => {
+                rest.next();
+                let name: String = rest.by_ref().take_while(|c| *c != '}').collect();
+                out.push_str(captures.name(&name).map_or("", |group| group.as_str()));
+            }
+            '$' => {
+                let mut group = 0;
+                // As in Java, a further digit counts only while such a group exists.
+                let mut first = true;
+                while let Some(digit) = rest.peek().and_then(|c| c.to_digit(10)) {
+                    let next = group * 10 + digit as usize;
+                    if !first && next >= captures.len() {
+                        break;
+                    }
+                    group = next;
+                    first = false;
+                    rest.next();
+                }
+                out.push_str(captures.get(group).map_or("", |group| group.as_str()));
+            }
+            c => out.push(c),
+        }
     }
 }
 
@@ -114,6 +136,9 @@ mod tests {
             Pattern::new("x", "a|ab").unwrap().replace("ab", "X").as_deref(),
             Some("Xb")
         );
+        let digits = Pattern::new("x", "([0-9])").unwrap();
+        assert_eq!(digits.replace_all("a1b22", "<$1>"), "a<1>b<2><2>");
+        assert_eq!(digits.replace_all("abc", "x"), "abc");
         let named = Pattern::new("x", "(?<a>[a-z]+)-.*").unwrap();
         assert_eq!(named.replace("shop-1", "to_${a}").as_deref(), Some("to_shop"));
         assert!(

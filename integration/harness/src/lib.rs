@@ -1,7 +1,7 @@
 //! What the integration tests stand on: real servers, the built binary, and clients to look at both.
 //!
 //! ```text
-//!  Postgres, Mysql, Kafka ── start ──▶ integration/servers/*.sh    Worker ── spawns ──▶ tapline worker …
+//!  Postgres, Mysql, Kafka … ─ start ─▶ integration/servers/*.sh    Worker ── spawns ──▶ tapline worker …
 //!       └─ sql(), topics ◀────────── a scenario ──────────▶ rest() ────┘
 //!                                      └─ run::folder, run::guard: all of it ends when the run ends
 //! ```
@@ -18,6 +18,7 @@
 )]
 
 mod connect;
+mod ferretdb;
 mod http;
 mod kafka;
 pub mod mysql;
@@ -30,6 +31,7 @@ mod topic;
 mod worker;
 
 pub use connect::Connect;
+pub use ferretdb::Ferretdb;
 pub use http::{Response, request};
 pub use kafka::Kafka;
 pub use mysql::Mysql;

@@ -37,6 +37,10 @@ pub const UNCOMPARED: &[(&str, &str)] = &[
         "MariaDbConnector source].version",
         "the recorded worker had an older one of this connector",
     ),
+    (
+        "MongoSinkConnector sink].version",
+        "the recorded worker had an older one of this connector",
+    ),
 ];
 
 /// Steps that are not answered as recorded yet.
@@ -103,7 +107,6 @@ const OTHERWISE: &[(u64, u16, &str, &str)] = &[
 /// Plugins of the recorded worker that do not exist here yet.
 pub const DEFERRED_PLUGINS: &[&str] = &[
     // sources and sinks
-    "com.mongodb.kafka.connect.MongoSinkConnector",
     "com.mongodb.kafka.connect.MongoSourceConnector",
     "org.apache.kafka.connect.mirror.MirrorCheckpointConnector",
     "org.apache.kafka.connect.mirror.MirrorHeartbeatConnector",

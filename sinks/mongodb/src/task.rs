@@ -1,0 +1,394 @@
+//! The task: a put becomes bulks, sent in order; each write's own outcome is looked at.
+//!
+//! What may pass (a lost connection, a server that steps down) is the worker's to try again, with the same batch. A write that the
+//! server refuses is its record's error: it is reported, and where that is tolerated the writes behind it go on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bson::{Bson, DateTime, doc};
+use tapline_api::config::Config;
+use tapline_api::record::SinkRecord;
+use tapline_api::sink::{ErrantRecordReporter, SinkContext, SinkTask};
+use tapline_api::{Error, Kind, Result};
+use tokio_util::sync::CancellationToken;
+
+use crate::bulk::{self, Refusal};
+use crate::client::{Client, Failure};
+use crate::id::{ID, hash};
+use crate::message::Message;
+use crate::namespace::Namespace;
+use crate::settings::{Tolerance, Topic};
+use crate::write::Write;
+
+/// The server's code for a key that is there already.
+const DUPLICATE: i32 = 11000;
+
+#[derive(Default)]
+pub(crate) struct Task(Option<Running>);
+
+struct Running {
+    client: Client,
+    config: Config,
+    /// Each topic's settings, in the order in which they came.
+    topics: Vec<Topic>,
+    by_name: HashMap<Arc<str>, usize>,
+    /// Bulks written, by topic.
+    bulks: Vec<usize>,
+    errant: Arc<dyn ErrantRecordReporter>,
+    cancel: CancellationToken,
+    /// Tells connectors apart in ids.
+    seed: u64,
+}
+
+/// Writes to one collection, in a row.
+struct Group {
+    topic: usize,
+    namespace: Namespace,
+    writes: Vec<Write>,
+    /// The record of each write, as it stands in the batch.
+    records: Vec<usize>,
+}
+
+#[async_trait]
+impl SinkTask for Task {
+    async fn start(&mut self, context: SinkContext) -> Result<()> {
+        self.0 = Some(Running {
+            client: Client::new(&context.config).await?,
+            config: context.config,
+            topics: Vec::new(),
+            by_name: HashMap::new(),
+            bulks: Vec::new(),
+            errant: context.errant,
+            cancel: context.cancel,
+            seed: hash(0, context.connector.as_bytes()),
+        });
+        Ok(())
+    }
+
+    async fn put(&mut self, batch: &[SinkRecord]) -> Result<()> {
+        let Some(running) = &mut self.0 else {
+            return Err(Error::fatal("used before it was started"));
+        };
+        for group in running.groups(batch).await? {
+            running.write(batch, &group).await?;
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn stop(&mut self) {
+        if let Some(running) = self.0.take() {
+            running.client.close().await;
+        }
+    }
+}
+
+impl Running {
+    /// The place of a topic's settings.
+    fn topic(&mut self, name: &Arc<str>) -> Result<usize> {
+        if let Some(index) = self.by_name.get(name) {
+            return Ok(*index);
+        }
+        self.topics.push(Topic::new(&self.config, name)?);
+        self.bulks.push(0);
+        let index = self.topics.len() - 1;
+        self.by_name.insert(name.clone(), index);
+        Ok(index)
+    }
+
+    /// Every record's write, by collection.
+    async fn groups(&mut self, batch: &[SinkRecord]) -> Result<Vec<Group>> {
+        let now = DateTime::now();
+        let mut groups: Vec<Group> = Vec::new();
+        let mut last: Option<(Arc<str>, usize)> = None;
+        for (record, sink) in batch.iter().enumerate() {
+            let topic = match &last {
+                Some((name, index)) if *name == sink.record.topic => *index,
+                _ => {
+                    let index = self.topic(&sink.record.topic)?;
+                    last = Some((sink.record.topic.clone(), index));
+                    index
+                }
+            };
+            let Some(settings) = self.topics.get(topic) else {
+                continue;
+            };
+            let mut message = Message::new(sink);
+            let made = settings.made(&mut message, self.seed, now);
+            let (namespace, write) = match made {
+                Ok(Some(made)) => made,
+                Ok(None) => continue,
+                Err(error) => {
+                    self.refuse(topic, batch, record, error).await?;
+                    continue;
+                }
+            };
+            match groups.last_mut() {
+                Some(group)
+                    if group.topic == topic
+                        && group.writes.len() < settings.most
+                        && namespace
+                            .as_ref()
+                            .is_none_or(|namespace| *namespace == group.namespace) =>
+                {
+                    group.writes.push(write);
+                    group.records.push(record);
+                }
+                _ => groups.push(Group {
+                    topic,
+                    namespace: namespace.unwrap_or_else(|| settings.mapper.default.clone()),
+                    writes: vec![write],
+                    records: vec![record],
+                }),
+            }
+        }
+        Ok(groups)
+    }
+
+    /// Writes a group to its end.
+    async fn write(&mut self, batch: &[SinkRecord], group: &Group) -> Result<()> {
+        let ordered = self.topics.get(group.topic).is_none_or(|topic| topic.ordered);
+        let mut next = 0;
+        // One by one up to here, since the command as a whole was refused.
+        let mut singly_until = 0;
+        loop {
+            let most = if next < singly_until { 1 } else { usize::MAX };
+            let collection = &group.namespace.collection;
+            let command = bulk::command(
+                collection,
+                &group.writes,
+                next,
+                most,
+                ordered,
+                self.client.concern(),
+            );
+            let command = match command {
+                Ok(Some(command)) => command,
+                Ok(None) => break,
+                Err((index, error)) => {
+                    self.refuse_write(batch, group, index, error).await?;
+                    next = index + 1;
+                    continue;
+                }
+            };
+            let (first, count) = (command.first, command.count);
+            let answer = match self.client.run(&group.namespace.database, command.body).await {
+                Ok(answer) => bulk::answer(&answer),
+                Err(Failure::Refused(_)) if count > 1 => {
+                    singly_until = first + count;
+                    continue;
+                }
+                Err(Failure::Refused(error)) => {
+                    self.refuse_write(batch, group, first, error).await?;
+                    next = first + 1;
+                    continue;
+                }
+                Err(Failure::Other(error)) => return Err(located(error, batch, group, first)),
+            };
+            if let Some((code, message)) = answer.concern {
+                let text = format!("v=1, code={code}, message={message}, details={{}}");
+                let error = if bulk::may_pass(code) {
+                    Error::retriable(text)
+                } else {
+                    Error::fatal(text)
+                };
+                let error = error.exception("com.mongodb.kafka.connect.sink.dlq.WriteConcernException");
+                return Err(located(error, batch, group, first));
+            }
+            next = first + count;
+            for refusal in answer.refusals {
+                let index = first + refusal.index;
+                if ordered {
+                    // The server stopped at it.
+                    next = index + 1;
+                }
+                self.refused(batch, group, index, refusal).await?;
+            }
+        }
+        self.slow_down(group.topic).await;
+        Ok(())
+    }
+
+    /// A write that the server refused: this batch is to come again, the document is there already, or the record is bad.
+    async fn refused(
+        &self,
+        batch: &[SinkRecord],
+        group: &Group,
+        index: usize,
+        refusal: Refusal,
+    ) -> Result<()> {
+        let text = format!(
+            "v=1, code={}, message={}, details={{}}",
+            refusal.code, refusal.message
+        );
+        if bulk::may_pass(refusal.code) {
+            return Err(located(Error::retriable(text), batch, group, index));
+        }
+        if refusal.code == DUPLICATE && self.is_repeat(group, index).await? {
+            return Ok(());
+        }
+        let error = Error::data(text).exception("com.mongodb.kafka.connect.sink.dlq.WriteException");
+        self.refuse_write(batch, group, index, error).await
+    }
+
+    /// Whether an insert was refused because this very record was inserted before.
+    async fn is_repeat(&self, group: &Group, index: usize) -> Result<bool> {
+        let of_place = self
+            .topics
+            .get(group.topic)
+            .is_some_and(|topic| topic.id.is_of_place());
+        let Some(Write::Insert(document)) = group.writes.get(index) else {
+            return Ok(false);
+        };
+        let (true, Some(id)) = (of_place, document.get(ID)) else {
+            return Ok(false);
+        };
+        let find = doc! {
+            "find": &group.namespace.collection,
+            "filter": {ID: id.clone()},
+            "limit": 1_i32,
+            "singleBatch": true,
+        };
+        let Ok(find) = bson::RawDocumentBuf::try_from(&find) else {
+            return Ok(false);
+        };
+        let answer = self.client.run(&group.namespace.database, find).await;
+        let answer = answer.map_err(Failure::into_error)?;
+        let found = answer
+            .get_document("cursor")
+            .ok()
+            .and_then(|cursor| cursor.get("firstBatch"));
+        Ok(matches!(found, Some(Bson::Array(found)) if !found.is_empty()))
+    }
+
+    async fn refuse_write(
+        &self,
+        batch: &[SinkRecord],
+        group: &Group,
+        index: usize,
+        error: Error,
+    ) -> Result<()> {
+        let record = group.records.get(index).copied().unwrap_or_default();
+        let exception = error.exception_class();
+        let text = match batch.get(record) {
+            Some(sink) => format!("could not write to {} ({})", group.namespace, place(sink)),
+            None => format!("could not write to {}", group.namespace),
+        };
+        let error = Error::data(format!("{text}: {}", error.message()))
+            .exception(exception)
+            .cause(error);
+        self.refuse(group.topic, batch, record, error).await
+    }
+
+    /// Lets a record go, or says that it may not.
+    async fn refuse(&self, topic: usize, batch: &[SinkRecord], record: usize, error: Error) -> Result<()> {
+        let tolerance = self
+            .topics
+            .get(topic)
+            .map_or(Tolerance::Worker, |topic| topic.tolerance);
+        let Some(sink) = batch.get(record) else {
+            return Err(error);
+        };
+        if error.kind() != Kind::Data {
+            return Err(error.at_record(record));
+        }
+        if tolerance == Tolerance::None {
+            return Err(error.with_kind(Kind::Fatal).at_record(record));
+        }
+        match self.errant.report(sink, error).await {
+            Ok(()) => Ok(()),
+            Err(error) if tolerance == Tolerance::All && error.kind() == Kind::Data => {
+                tracing::error!(%error, "let go, as mongo.errors.tolerance says: {}", place(sink));
+                Ok(())
+            }
+            Err(error) => Err(error.at_record(record)),
+        }
+    }
+
+    /// Waits, where the rate is limited.
+    async fn slow_down(&mut self, topic: usize) {
+        let Some(bulks) = self.bulks.get_mut(topic) else {
+            return;
+        };
+        *bulks += 1;
+        let rate = self.topics.get(topic).and_then(|topic| topic.rate);
+        if let Some((every, pause)) = rate
+            && bulks.is_multiple_of(every)
+        {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.cancel.cancelled() => {}
+            }
+        }
+    }
+}
+
+impl Topic {
+    /// A record's write; `None` where there is nothing to do. The namespace is `None` where all have one.
+    fn made(
+        &self,
+        message: &mut Message<'_>,
+        seed: u64,
+        now: DateTime,
+    ) -> Result<Option<(Option<Namespace>, Write)>> {
+        let namespace = if self.mapper.is_fixed() {
+            None
+        } else {
+            Some(self.mapper.map(message)?)
+        };
+        let write = match self.handler {
+            Some(handler) => handler.write(message, seed, self.without_nulls)?,
+            None => {
+                for processor in &self.chain {
+                    processor.apply(message, &self.id, seed)?;
+                }
+                Some(self.modelled(message, seed, now)?)
+            }
+        };
+        Ok(write.map(|write| (namespace, write)))
+    }
+
+    fn modelled(&self, message: &mut Message<'_>, seed: u64, now: DateTime) -> Result<Write> {
+        if message.value()?.is_some() {
+            return self.write.make(message, &self.id, seed, now);
+        }
+        if message.sink.record.key.is_null() {
+            return Err(Error::data(
+                "Invalid Sink Record neither key doc nor value doc were present",
+            ));
+        }
+        let Some(delete) = self.delete else {
+            return Err(Error::data("Could not create write model")
+                .hint("the value is null: delete.on.null.values=true deletes the document of the key"));
+        };
+        delete.make(message, &self.id, seed, now)
+    }
+}
+
+fn place(sink: &SinkRecord) -> String {
+    let origin = &sink.origin;
+    format!(
+        "topic '{}', partition {}, offset {}",
+        origin.topic, origin.partition, origin.offset
+    )
+}
+
+/// Says where a command was to go, and what was first in it.
+fn located(error: Error, batch: &[SinkRecord], group: &Group, index: usize) -> Error {
+    let sink = group.records.get(index).and_then(|record| batch.get(*record));
+    let place = sink.map_or_else(String::new, |sink| format!(" ({} and what follows)", place(sink)));
+    let (kind, exception) = (error.kind(), error.exception_class());
+    Error::fatal(format!(
+        "could not write to {}{place}: {}",
+        group.namespace,
+        error.message()
+    ))
+    .with_kind(kind)
+    .exception(exception)
+    .cause(error)
+}
