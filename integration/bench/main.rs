@@ -42,7 +42,7 @@ use peer::Peer;
 use report::Report;
 use std::cell::OnceCell;
 use tapline_harness::mysql::Kind;
-use tapline_harness::{Kafka, Mysql, Postgres};
+use tapline_harness::{Ferretdb, Kafka, Mysql, Postgres};
 
 type Benchmark = fn(&Bench);
 
@@ -57,6 +57,8 @@ const BENCHES: &[(&str, Benchmark)] = &[
     ("mysql-stream", mysql::stream),
     ("mysql-snapshot", mysql::snapshot),
     ("sink-postgres-upsert", sink::postgres_upsert),
+    ("sink-mysql-upsert", sink::mysql_upsert),
+    ("sink-mongodb-upsert", sink::mongodb_upsert),
     ("memory-transaction", memory::transaction),
     ("memory-topic", memory::topic),
 ];
@@ -71,6 +73,7 @@ struct Bench {
     report: Report,
     postgres: OnceCell<Postgres>,
     mysql: OnceCell<Mysql>,
+    ferretdb: OnceCell<Ferretdb>,
     kafka: OnceCell<Kafka>,
     peer: OnceCell<Peer>,
 }
@@ -84,6 +87,10 @@ impl Bench {
 
     fn mysql(&self) -> &Mysql {
         self.mysql.get_or_init(|| Mysql::start(Kind::MySql, &[]))
+    }
+
+    fn ferretdb(&self) -> &Ferretdb {
+        self.ferretdb.get_or_init(Ferretdb::start)
     }
 
     fn kafka(&self) -> &Kafka {
@@ -139,6 +146,7 @@ fn main() {
         report: Report::open(),
         postgres: OnceCell::new(),
         mysql: OnceCell::new(),
+        ferretdb: OnceCell::new(),
         kafka: OnceCell::new(),
         peer: OnceCell::new(),
     };

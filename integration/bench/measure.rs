@@ -7,7 +7,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use tapline_harness::{Mysql, Postgres};
+use tapline_harness::{Ferretdb, Mysql, Postgres};
 
 /// What one run of a subject cost.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +134,7 @@ fn spent(bench: &Bench, subject: Option<u32>) -> Spent {
         database: [
             bench.postgres.get().map(Postgres::pid),
             bench.mysql.get().map(Mysql::pid),
+            bench.ferretdb.get().map(Ferretdb::pid),
         ]
         .into_iter()
         .flatten()

@@ -1,5 +1,6 @@
-//! `sink-postgres-upsert`: a topic of change events into a table by upsert, against one `INSERT … SELECT … ON CONFLICT`
-//! of the same rows, from an unlogged copy, inside the server.
+//! A topic of change events into a target by key. `sink-postgres-upsert`: against one `INSERT … SELECT … ON CONFLICT` of
+//! the same rows, from an unlogged copy, inside the server; `sink-mysql-upsert`: against one `INSERT … SELECT … ON DUPLICATE
+//! KEY UPDATE`; `sink-mongodb-upsert`: documents, into a server that has nothing of the kind to stand against.
 
 use crate::Bench;
 use crate::load::{COLUMNS, DATABASE, copy_table, drop_slot, load};
@@ -8,10 +9,15 @@ use crate::rounds::Rounds;
 use crate::settings::Settings;
 use crate::subject::{self, Case, Subject, workers};
 use serde_json::{Value, json};
-use tapline_harness::create_topic;
+use std::time::Duration;
+use tapline_harness::{Mysql, create_topic};
 
 const PREFIX: &str = "upserts";
 const ROWS: u64 = 1_000_000;
+/// A document server is slower.
+const DOCUMENTS: u64 = 100_000;
+/// Between two questions that take the server some work.
+const PAUSE: Duration = Duration::from_millis(200);
 
 pub fn postgres_upsert(bench: &Bench) {
     let rows = load(bench).rows.min(ROWS);
@@ -56,6 +62,118 @@ pub fn postgres_upsert(bench: &Bench) {
     rounds.report();
 }
 
+pub fn mysql_upsert(bench: &Bench) {
+    let rows = load(bench).rows.min(ROWS);
+    let server = bench.mysql();
+    server.execute("create database if not exists upserts");
+    let sets = COLUMNS.map(|column| format!("{column} = copied.{column}"));
+    let upsert = format!(
+        "insert into upserts.upserted select * from upserts.copied on duplicate key update {}",
+        sets.join(", ")
+    );
+    let mut topic = None;
+    let mut rounds = Rounds::new(bench, "sink-mysql-upsert");
+    for run in 0..bench.runs {
+        if bench.has("limit") {
+            if run == 0 {
+                table(server, "copied");
+                copy(server, rows);
+            }
+            table(server, "upserted");
+            let run = Meter::server(bench, rows, || server.execute(&upsert));
+            rounds.add(
+                "limit",
+                "insert-select",
+                "INSERT … SELECT … ON DUPLICATE KEY UPDATE",
+                run,
+            );
+        }
+        for case in cases(bench) {
+            let topic: &String = topic.get_or_insert_with(|| fill(bench, rows, case.subject));
+            let name = format!("upsert_{}_{:?}_{run}", case.subject, case.settings).to_lowercase();
+            table(server, &name);
+            let mut config = sink(bench, topic, &name);
+            config["connection.url"] = json!(format!("jdbc:mysql://127.0.0.1:{}/upserts", server.port()));
+            config["connection.username"] = json!("tapline");
+            config["connection.password"] = json!("tapline");
+            case.settings.tune_sink(&mut config);
+            let mut worker = Subject::start(bench, case.subject);
+            let meter = Meter::of(bench, worker.pid());
+            worker.put(&name, &config);
+            let (last, all) = (
+                format!("select coalesce(max(id), 0) from upserts.{name}"),
+                format!("select count(*) from upserts.{name}"),
+            );
+            let run = meter.watch(&name, rows, || {
+                std::thread::sleep(PAUSE);
+                match server.count(&last) {
+                    last if last < rows => last,
+                    _ => server.count(&all),
+                }
+            });
+            worker.finish(&name);
+            server.execute(&format!("drop table upserts.{name}"));
+            rounds.add(case.subject, case.variant, case.settings.of_sink(), run);
+        }
+    }
+    rounds.report();
+}
+
+fn table(server: &Mysql, name: &str) {
+    server.execute(&format!(
+        "use upserts; drop table if exists {name};
+         create table {name} (id bigint primary key, k int not null, grp int not null, created datetime(6) not null,
+           amount decimal(12,2) not null, flag boolean, name varchar(40), payload text)"
+    ));
+}
+
+/// Rows like those of the topic.
+fn copy(server: &Mysql, rows: u64) {
+    for first in (1..=rows).step_by(1000) {
+        server.execute(&format!(
+            "insert into upserts.copied
+             with recursive s(x) as (select {first} union all select x + 1 from s where x < {first} + 999)
+             select x, x % 1000, x % 7, now(6), (x % 100000) / 100, x % 2 = 0, concat('customer-', x), repeat(md5(x), 4) from s"
+        ));
+    }
+}
+
+pub fn mongodb_upsert(bench: &Bench) {
+    let rows = load(bench).rows.min(DOCUMENTS);
+    let server = bench.ferretdb();
+    let mut topic = None;
+    let mut rounds = Rounds::new(bench, "sink-mongodb-upsert");
+    for run in 0..bench.runs {
+        // the peer has no such connector
+        for case in cases(bench).into_iter().filter(|case| case.subject == "tapline") {
+            let topic: &String = topic.get_or_insert_with(|| fill(bench, rows, case.subject));
+            let name = format!("documents_{}_{:?}_{run}", case.subject, case.settings).to_lowercase();
+            let config = json!({
+                "connector.class": "com.mongodb.kafka.connect.MongoSinkConnector",
+                "tasks.max": "1",
+                "topics": topic,
+                "connection.uri": server.uri(),
+                "database": "bench",
+                "collection": name,
+                "change.data.capture.handler": "com.mongodb.kafka.connect.sink.cdc.debezium.rdbms.postgres.PostgresHandler",
+                "consumer.override.max.poll.records": "5000",
+                "key.converter": "org.apache.kafka.connect.json.JsonConverter",
+                "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+            });
+            let mut worker = Subject::start(bench, case.subject);
+            let meter = Meter::of(bench, worker.pid());
+            worker.put(&name, &config);
+            let run = meter.watch(&name, rows, || {
+                std::thread::sleep(PAUSE);
+                server.count("bench", &name)
+            });
+            worker.finish(&name);
+            rounds.add(case.subject, case.variant, "max.poll.records 5000", run);
+        }
+    }
+    rounds.report();
+}
+
 fn cases(bench: &Bench) -> Vec<Case> {
     let settings: &[Settings] = if bench.peers {
         &[Settings::Tuned, Settings::Default]
@@ -74,13 +192,17 @@ fn cases(bench: &Bench) -> Vec<Case> {
 
 /// A topic of the table's rows as change events, written by a subject's snapshot.
 fn fill(bench: &Bench, rows: u64, subject: &str) -> String {
+    let topic = format!("{PREFIX}.public.changed_{rows}");
+    if TopicEnd::new(&bench.kafka().bootstrap(), &topic).get() == rows {
+        return topic;
+    }
     let sql = bench.postgres().sql(DATABASE);
-    copy_table(&sql, "changed", "", rows);
-    sql.execute("create publication changed_pub for table changed");
-    let topic = format!("{PREFIX}.public.changed");
+    let table = format!("changed_{rows}");
+    copy_table(&sql, &table, "", rows);
+    sql.execute(&format!("create publication {table}_pub for table {table}"));
     create_topic(&bench.kafka().bootstrap(), &topic, 1, &[]);
     let end = TopicEnd::new(&bench.kafka().bootstrap(), &topic);
-    let mut config = subject::source(bench, DATABASE, "changed", PREFIX, "json-schemas");
+    let mut config = subject::source(bench, DATABASE, &table, PREFIX, "json-schemas");
     config["snapshot.mode"] = json!("initial_only");
     Settings::Tuned.tune_source(&mut config);
     let mut worker = Subject::start(bench, subject);
