@@ -18,6 +18,7 @@ install() {
   "$HERE/kafka.sh" install
   java_ready
   [ -d "$PLUGINS/debezium-connector-postgres" ] || plugin io.debezium:debezium-connector-postgres:$DEBEZIUM
+  [ -d "$PLUGINS/debezium-connector-mysql" ] || plugin io.debezium:debezium-connector-mysql:$DEBEZIUM
   [ -d "$PLUGINS/debezium-connector-jdbc" ] || plugin io.debezium:debezium-connector-jdbc:$DEBEZIUM_JDBC
 }
 start() {
