@@ -41,6 +41,8 @@ start() {
     else "${as[@]}" mariadb-install-db --defaults-file="$seen/my.cnf" --skip-test-db --auth-root-authentication-method=normal; fi >"$dir/install.log" 2>&1 ||
       die "$kind could not make its data folder: $(tail -5 "$dir/install.log")"
   fi
+  # of a killed server, whose process may not have been reaped when the next one looks for it
+  rm -f "$dir/socket.lock"
   local settings=(); for set in "$@"; do settings+=("--$set"); done
   spawn "$dir" mysql "${as[@]}" $server --defaults-file="$seen/my.cnf" --port="$port" "${settings[@]}"
   wait_for "$dir" mysql 90 answers "$dir"

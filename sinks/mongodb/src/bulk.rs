@@ -33,6 +33,11 @@ impl Write {
         }
     }
 
+    /// Whether it goes into an `update` command.
+    pub(crate) fn is_update(&self) -> bool {
+        self.verb() == Verb::Update
+    }
+
     /// As it stands in its command.
     fn statement(&self) -> Result<RawDocumentBuf> {
         let raw = |document: &Document| {

@@ -7,6 +7,7 @@ use mongodb::error::ErrorKind;
 use mongodb::options::{ClientOptions, ServerApi, ServerApiVersion, Tls, TlsOptions};
 use tapline_api::config::{Config, Parsed};
 use tapline_api::{Error, Result};
+use tokio::sync::OnceCell;
 
 use crate::bulk;
 use crate::options::CONFIG;
@@ -15,6 +16,8 @@ use crate::options::CONFIG;
 const SELECTION: Duration = Duration::from_secs(10);
 /// How long a command may take.
 const COMMAND: Duration = Duration::from_secs(120);
+/// How many updates FerretDB 1 is given at once.
+const FERRETDB_UPDATES: usize = 16;
 /// How long validation waits for the server.
 const PING: Duration = Duration::from_secs(5);
 
@@ -23,6 +26,7 @@ pub(crate) struct Client {
     client: mongodb::Client,
     /// The URI's `w`, `journal` and `wtimeoutMS`, which commands of our own must carry themselves.
     concern: Option<Document>,
+    updates: OnceCell<usize>,
 }
 
 /// What went wrong with a command.
@@ -56,7 +60,12 @@ impl Client {
             }
         };
         let client = mongodb::Client::with_options(options).map_err(|error| wrong_uri(&error))?;
-        Ok(Self { client, concern })
+        let updates = OnceCell::new();
+        Ok(Self {
+            client,
+            concern,
+            updates,
+        })
     }
 
     pub(crate) fn concern(&self) -> Option<&Document> {
@@ -71,6 +80,21 @@ impl Client {
             Ok(Err(error)) => Err(meaning(&error).into_error()),
             Err(_) => Err(Error::retriable("the server does not answer")),
         }
+    }
+
+    /// How many updates a command may hold. FerretDB 1 keeps a cursor open until the command's end for each that finds its
+    /// document. A database has 100, shared by all clients, and a command for which none is left waits for ever.
+    pub(crate) async fn updates_at_once(&self) -> usize {
+        let asked = self.updates.get_or_try_init(|| async {
+            let admin = self.client.database("admin");
+            let build = admin.run_command(doc! {"buildInfo": 1});
+            match tokio::time::timeout(PING, build).await {
+                Ok(Ok(build)) => Ok(most_updates(&build)),
+                _ => Err(()),
+            }
+        });
+        // A server that does not answer now may be any.
+        asked.await.copied().unwrap_or(FERRETDB_UPDATES)
     }
 
     /// Runs a command.
@@ -90,6 +114,15 @@ impl Client {
     pub(crate) async fn close(self) {
         // What is still open after that ends with the process.
         let _ = tokio::time::timeout(PING, self.client.shutdown()).await;
+    }
+}
+
+fn most_updates(build: &Document) -> usize {
+    let version = build.get_str("ferretdbVersion").unwrap_or_default();
+    if version.starts_with("v1.") {
+        FERRETDB_UPDATES
+    } else {
+        usize::MAX
     }
 }
 

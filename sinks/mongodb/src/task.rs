@@ -157,7 +157,13 @@ impl Running {
         // One by one up to here, since the command as a whole was refused.
         let mut singly_until = 0;
         loop {
-            let most = if next < singly_until { 1 } else { usize::MAX };
+            let most = if next < singly_until {
+                1
+            } else if group.writes.get(next).is_some_and(Write::is_update) {
+                self.client.updates_at_once().await
+            } else {
+                usize::MAX
+            };
             let collection = &group.namespace.collection;
             let command = bulk::command(
                 collection,
