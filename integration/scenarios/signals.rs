@@ -97,6 +97,7 @@ fn an_incremental_snapshot_without_watermarks_survives_a_kill() {
         state.insert(id, v);
     }
     assert_eq!(state.len(), usize::try_from(ROWS).unwrap());
-    assert!(read < ROWS + 2 * 2 * 200 + 400, "{read} rows were read");
+    // What was under way at a kill comes again. Begun anew, the table's first third would have.
+    assert!(read < ROWS + ROWS / 3, "{read} rows were read");
     assert_eq!(state[&7], "late");
 }
