@@ -23,8 +23,10 @@ fn sink(database: &str, topics: &str, more: Value) -> Value {
         "connection.uri": ferretdb().uri(),
         "database": database,
     });
-    let Value::Object(more) = more else { unreachable!() };
-    config.as_object_mut().unwrap().extend(more);
+    config
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().expect("options").clone());
     config
 }
 

@@ -17,6 +17,7 @@ use tapline_cdc::heartbeat::Heartbeat;
 use tapline_cdc::metrics::SourceMetrics;
 use tapline_cdc::transaction::Transactions;
 use tapline_databases::mysql::literal;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::binlog::Malformed;
@@ -50,6 +51,8 @@ pub(crate) struct Driver {
     pub(crate) offsets: Arc<dyn OffsetReader>,
     pub(crate) logs: Arc<dyn TopicLogs>,
     pub(crate) output: Output,
+    /// Whether an offset of this run is stored that is behind the snapshot.
+    pub(crate) snapshot_stored: watch::Receiver<bool>,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -141,6 +144,11 @@ impl Driver {
                 metrics.ended(true, begun.elapsed().as_secs());
                 if mode == SnapshotMode::InitialOnly {
                     tracing::info!("snapshot.mode is initial_only: nothing is streamed");
+                    return Ok(());
+                }
+                // A kill after a change has gone out, and before the snapshot's end is stored, would begin the snapshot
+                // again: what was deleted in between would never be told.
+                if self.snapshot_stored.wait_for(|stored| *stored).await.is_err() {
                     return Ok(());
                 }
                 tokio::time::sleep(self.options.streaming_delay).await;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tapline_api::offset::{CommittedOffsets, SourceBatch};
+use tapline_api::offset::{CommittedOffsets, Partition, SourceBatch};
 use tapline_api::source::{SourceContext, SourceTask};
 use tapline_api::{Error, Result};
 use tapline_cdc::channels::Outside;
 use tapline_cdc::metrics::{QueueMetrics, SourceMetrics};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +28,10 @@ pub(crate) struct Task {
 
 #[derive(Debug)]
 struct Running {
+    /// The source partition.
+    of: Partition,
     batches: Batches,
+    snapshot_stored: watch::Sender<bool>,
     queue: QueueMetrics,
     cancel: CancellationToken,
     /// Until it has ended and been looked at.
@@ -86,7 +89,8 @@ impl SourceTask for Task {
             &options.metric_tags,
         );
         let queue = metrics.queue("streaming", options.queue_records, options.batch_bytes * 3);
-        let (output, batches) = output::channel(of, queue.clone());
+        let (output, batches) = output::channel(of.clone(), queue.clone());
+        let (snapshot_stored, stored_behind) = watch::channel(false);
         let cancel = context.cancel.child_token();
         let outside = listen(&context, &options).await?;
         let signals = options
@@ -102,10 +106,13 @@ impl SourceTask for Task {
             offsets: context.offsets,
             logs: context.logs,
             output,
+            snapshot_stored: stored_behind,
             cancel: cancel.clone(),
         };
         self.running = Some(Running {
+            of,
             batches,
+            snapshot_stored,
             queue,
             cancel,
             driver: Some(tokio::spawn(driver.run())),
@@ -140,8 +147,21 @@ impl SourceTask for Task {
         }
     }
 
-    async fn commit(&mut self, _: &CommittedOffsets) -> Result<()> {
+    async fn commit(&mut self, offsets: &CommittedOffsets) -> Result<()> {
         // The server keeps no position of ours.
+        let Some(running) = &self.running else {
+            return Ok(());
+        };
+        for (of, offset) in &offsets.0 {
+            if let Some(offset) = offset
+                && *of == running.of
+                && !Position::from_offset(offset)?.snapshot
+            {
+                running
+                    .snapshot_stored
+                    .send_if_modified(|stored| !std::mem::replace(stored, true));
+            }
+        }
         Ok(())
     }
 

@@ -112,7 +112,7 @@ impl Log {
 
     /// The file that holds `offset`; from where to walk it and to where it is synced; a good end for `max` bytes; the
     /// offset with which the next segment begins.
-    #[allow(clippy::type_complexity)] // used in one place
+    #[expect(clippy::type_complexity, reason = "used in one place")]
     fn locate(
         &self,
         inner: &mut Inner,
@@ -141,7 +141,7 @@ impl Log {
     }
 
     /// A segment's file, its index when that is not in memory, and how far it is synced.
-    #[allow(clippy::type_complexity)] // used in two places
+    #[expect(clippy::type_complexity, reason = "used in two places")]
     fn reading(
         &self,
         inner: &mut Inner,
