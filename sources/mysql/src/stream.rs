@@ -199,7 +199,8 @@ impl<'a> Stream<'a> {
             let has_output = has_records
                 || self.tracker.moved && now >= idle_due
                 || self.tracker.owes_end && now >= end_due;
-            let reading = block.is_empty() && self.payload.is_none();
+            // What waits for room is enough: read on, it would gather beside the batch without a bound.
+            let reading = block.is_empty() && !self.is_full() && self.payload.is_none();
             if !reading {
                 // While we don't listen, silence says nothing.
                 heard = now;

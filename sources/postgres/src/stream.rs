@@ -247,7 +247,8 @@ impl<'a> Stream<'a> {
             if let Some(measured) = &mut self.measured {
                 measured.wal.look(self.catalog, now).await;
             }
-            let reading = block.is_empty() && !self.done;
+            // What waits for room is enough: read on, it would gather beside the batch without a bound.
+            let reading = block.is_empty() && !self.is_full() && !self.done;
             if !reading {
                 // While we don't listen, silence says nothing.
                 heard = now;

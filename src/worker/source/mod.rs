@@ -35,7 +35,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// When to try again what could not be stored.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Bytes that wait between polling and converting.
-const CHANNEL_BYTES: usize = 4 << 20;
+const CHANNEL_BYTES: usize = 2 << 20;
 
 /// Runs a source task until it is cancelled or fails.
 pub async fn run(context: &TaskContext, connector: &dyn SourceConnector) -> Result<()> {
