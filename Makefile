@@ -27,7 +27,7 @@ test: ## what must hold at every change: unit, property and integration tests, o
 docs: build ## docs/reference, from the plugins' declarations
 	target/release/tapline plugins --markdown docs/reference
 
-soak: ## the long tests: 40 kills during 400,000 changes with either broker (SEED=n repeats one); swaps with Kafka Connect
+soak: ## the long tests: 40 kills during 400,000 changes with either broker (SEED=n repeats one); swaps with Kafka Connect; random tables
 	@$(SETUP) peers
 	$(CARGO) test --release --test soak -- --nocapture --test-threads 1
 

@@ -16,6 +16,7 @@ mod conformance;
 mod faults;
 #[allow(dead_code, reason = "recording is the command's alone")]
 mod golden;
+mod oracle;
 mod scenarios;
 
 use std::sync::OnceLock;

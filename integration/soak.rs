@@ -11,11 +11,12 @@
 )]
 
 mod faults;
+mod oracle;
 mod swap;
 
 use faults::{Broker, Plan, mysql, once, snapshot};
 use tapline_harness::mysql::Kind;
-use tapline_harness::{Kafka, Postgres, Random};
+use tapline_harness::{Kafka, Mysql, Postgres, Random};
 
 #[test]
 fn forty_kills_lose_nothing_with_apache_kafka() {
@@ -61,6 +62,28 @@ fn twenty_kills_while_a_table_changes_lose_nothing_of_mysql_and_mariadb() {
         };
         println!("{}", mysql::run(plan));
     }
+}
+
+#[test]
+fn events_of_forty_random_tables_say_what_the_server_says() {
+    let plan = oracle::Plan {
+        seed: Random::seed(),
+        tables: 40,
+        steps: 100,
+    };
+    let binary = env!("CARGO_BIN_EXE_tapline");
+    for kind in [Kind::MySql, Kind::MariaDb] {
+        let server = Mysql::start(kind, &[]);
+        println!(
+            "{kind:?}, {}",
+            oracle::run(&oracle::mysql::Asked(&server), binary, plan)
+        );
+    }
+    let server = Postgres::start(&[]);
+    println!(
+        "Postgres, {}",
+        oracle::run(&oracle::postgres::asked(&server, plan.seed), binary, plan)
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod golden;
 mod kills;
 mod mongodb_sink;
 mod mysql_to_postgres;
-mod postgres_oracle;
+mod oracle;
 mod postgres_server;
 mod postgres_source;
 mod postgres_to_postgres;

@@ -779,7 +779,10 @@ impl<'a> Stream<'a> {
     async fn on_query(&mut self, body: Bytes) -> Result<()> {
         let query = event::query(&body).map_err(|e| self.malformed(&e))?;
         let session = Session::read(query.status);
-        let sql = charset_of(session.client_collation).decode_statement(query.sql);
+        let charset = session
+            .client_collation
+            .map_or(Charset::Utf8, Charset::of_collation);
+        let sql = charset.decode_statement(query.sql);
         let sql = sql.trim();
         let upper: String = sql.chars().take(12).collect::<String>().to_ascii_uppercase();
         match upper.as_str() {
@@ -1021,16 +1024,4 @@ fn commit_time(body: &[u8]) -> Option<Clock> {
         .ok()
         .filter(|micros| *micros > 0)?;
     Some(Clock::from_micros(micros))
-}
-
-/// In which character set a statement is written.
-fn charset_of(collation: Option<u16>) -> Charset {
-    let name = match collation {
-        Some(5 | 8 | 15 | 31 | 47 | 48 | 49 | 94) => "latin1",
-        Some(1 | 84) => "big5",
-        Some(13 | 88) => "sjis",
-        Some(24 | 86 | 28 | 87) => "gbk",
-        _ => "utf8mb4",
-    };
-    Charset::named(name).unwrap_or(Charset::Utf8)
 }

@@ -155,7 +155,8 @@ pub(crate) fn mariadb_column(bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
             head >> 4
         )));
     }
-    let size = r.uint(usize::from(head & 0x07))?;
+    // The highest byte first, as store_compressed writes it.
+    let size = r.uint_be(usize::from(head & 0x07))?;
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     if head & 0x08 == 0 {
         return inflate(r.rest(), size, WHAT);
@@ -239,6 +240,7 @@ mod tests {
         bytes.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
         bytes.extend(zlib.finish().unwrap());
         assert_eq!(mariadb(&bytes).unwrap(), text);
+        assert_eq!(mariadb_column(&bytes).unwrap(), text);
         bytes[2] += 1;
         assert!(mariadb(&bytes).is_err());
         assert!(mariadb(&bytes[..20]).is_err());
