@@ -14,7 +14,7 @@ mod faults;
 mod oracle;
 mod swap;
 
-use faults::{Broker, Plan, mysql, once, snapshot};
+use faults::{Broker, Plan, mysql, mysql_snapshot, once, snapshot};
 use tapline_harness::mysql::Kind;
 use tapline_harness::{Kafka, Mysql, Postgres, Random};
 
@@ -36,6 +36,20 @@ fn twenty_kills_during_a_snapshot_lose_nothing_and_repeat_a_chunk_at_most() {
         seed: Random::seed(),
     });
     println!("{outcome}");
+}
+
+#[test]
+fn twenty_kills_during_a_snapshot_lose_nothing_of_mysql_and_mariadb() {
+    for (kind, alters) in [(Kind::MySql, true), (Kind::MariaDb, false)] {
+        let plan = mysql_snapshot::Plan {
+            kind,
+            kills: 20,
+            rows: 1_000_000,
+            alters,
+            seed: Random::seed(),
+        };
+        println!("{}", mysql_snapshot::run(plan));
+    }
 }
 
 #[test]

@@ -101,6 +101,57 @@ pub fn topic(bootstrap: &str, topic: &str, history: &History) -> Audit {
     audit
 }
 
+/// Every key's last record says what the table says, whose rows are given with id and version.
+pub fn folds_to(rows: &[Vec<Option<String>>], bootstrap: &str, topic: &str) {
+    let mut state: HashMap<i64, i64> = HashMap::new();
+    scan_topic(bootstrap, topic, |record| {
+        let (key, value) = (record.key_json(), record.value_json());
+        let id = envelope(&key)["id"].as_i64().expect("a key");
+        match envelope(&value)["after"]["version"].as_i64() {
+            Some(version) => state.insert(id, version),
+            None => state.remove(&id),
+        };
+    });
+    let table: HashMap<i64, i64> = rows
+        .iter()
+        .map(|row| {
+            let cell = |index: usize| row[index].as_deref().unwrap().parse().unwrap();
+            (cell(0), cell(1))
+        })
+        .collect();
+    let wrong: Vec<_> = table
+        .iter()
+        .filter(|(id, version)| state.get(id) != Some(version))
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{} rows differ, such as {:?}",
+        wrong.len(),
+        wrong.first()
+    );
+    assert_eq!(
+        state.len(),
+        table.len(),
+        "rows that are deleted are still told of"
+    );
+}
+
+/// Every row, given by its id, is there; gives how many there are, and how many records repeat one.
+pub fn once(rows: &[Vec<Option<String>>], bootstrap: &str, topic: &str) -> (u64, u64) {
+    let mut seen: HashMap<String, u64> = HashMap::new();
+    scan_topic(bootstrap, topic, |record| {
+        let key = record.key_json();
+        let id = envelope(&key)["id"].as_str().expect("a key").to_owned();
+        *seen.entry(id).or_default() += 1;
+    });
+    let missing = rows
+        .iter()
+        .filter(|row| !seen.contains_key(row[0].as_deref().unwrap()))
+        .count();
+    assert_eq!(missing, 0, "{missing} of {} rows are missing", rows.len());
+    (rows.len() as u64, seen.values().sum::<u64>() - seen.len() as u64)
+}
+
 /// A position in Postgres' log; or in MySQL's: file, position and row.
 type Position = (u64, i64, i64);
 

@@ -13,6 +13,7 @@
 mod audit;
 mod load;
 pub mod mysql;
+pub mod mysql_snapshot;
 pub mod once;
 pub mod snapshot;
 

@@ -75,7 +75,7 @@ pub fn run(plan: Plan) -> Outcome {
     let server = Mysql::start(plan.kind, &[]);
     let postgres = Postgres::start(&[]);
     postgres.create_database("target");
-    prepare(&server);
+    prepare(&server, ROWS);
     let mut worker = Worker::start(
         env!("CARGO_BIN_EXE_tapline"),
         &[("offset.flush.interval.ms", "1000")],
@@ -88,7 +88,13 @@ pub fn run(plan: Plan) -> Outcome {
     streams(&server, &worker);
     passes(&server, &postgres, "snapshot");
 
-    let load = Load::start(server.dir().display().to_string(), random.next(), plan.changes);
+    let load = Load::start(Writes {
+        dir: server.dir().display().to_string(),
+        seed: random.next(),
+        changes: plan.changes,
+        rows: ROWS,
+        alters: true,
+    });
     let mut servers = 0;
     for kill in 0..plan.kills {
         thread::sleep(Duration::from_millis(random.between(0, 3000)));
@@ -126,7 +132,7 @@ pub fn run(plan: Plan) -> Outcome {
     }
 }
 
-fn prepare(server: &Mysql) {
+pub fn prepare(server: &Mysql, rows: u64) {
     let note = |event: &str, op: char, row: &str| {
         format!(
             "create trigger note_{op} after {event} on t for each row
@@ -146,10 +152,13 @@ fn prepare(server: &Mysql) {
         note("update", 'u', "new"),
         note("delete", 'd', "old"),
     ));
-    while server.count("select count(*) from source.t") < ROWS {
-        server.execute(
-            "insert into source.t (amount, payload) select amount, payload from source.t limit 1000",
-        );
+    let mut there = 1000;
+    while there < rows {
+        let more = there.min(rows - there).min(50_000);
+        server.execute(&format!(
+            "insert into source.t (amount, payload) select amount, payload from source.t limit {more}"
+        ));
+        there += more;
     }
 }
 
@@ -215,59 +224,72 @@ fn equal(server: &Mysql, postgres: &Postgres) -> u64 {
     })
 }
 
+/// What a load does.
+pub struct Writes {
+    /// The server's folder.
+    pub dir: String,
+    pub seed: u64,
+    /// Changes, at least.
+    pub changes: u64,
+    /// Rows that were there before; ids of up to twice as many are tried.
+    pub rows: u64,
+    /// Whether the table itself changes.
+    pub alters: bool,
+}
+
 /// The running load: it outlives the server's deaths.
-struct Load {
+pub struct Load {
     done: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
 impl Load {
-    fn start(dir: String, seed: u64, changes: u64) -> Load {
+    pub fn start(writes: Writes) -> Load {
         let done = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&done);
         Load {
             done,
-            thread: thread::spawn(move || work(&dir, seed, changes, &stop)),
+            thread: thread::spawn(move || work(&writes, &stop)),
         }
     }
 
-    fn finish(self) {
+    pub fn finish(self) {
         self.done.store(true, Ordering::Relaxed);
         self.thread.join().expect("the load goes on through everything");
     }
 }
 
-fn work(dir: &str, seed: u64, changes: u64, stop: &AtomicBool) {
-    let mut random = Random::new(seed);
+fn work(writes: &Writes, stop: &AtomicBool) {
+    let mut random = Random::new(writes.seed);
     let (start, mut sent, mut column) = (Instant::now(), 0, 0);
-    while sent < changes || !stop.load(Ordering::Relaxed) {
+    while sent < writes.changes || !stop.load(Ordering::Relaxed) {
         let mut sql = String::from("use source;");
         for _ in 0..TOGETHER {
             let statements = random.between(1, 12);
-            sql += &transaction(&mut random, statements, column);
+            sql += &transaction(&mut random, statements, column, writes.rows);
             sent += statements;
         }
-        if random.between(0, 8) == 0 {
+        if writes.alters && random.between(0, 8) == 0 {
             column += 1;
             sql += &alter(&mut random, column);
         }
         // a client whose server dies leaves it unknown what was committed; the trigger knows
-        run_client(dir, &sql);
+        run_client(&writes.dir, &sql);
         let due = Duration::from_secs_f64(sent as f64 / RATE as f64);
         thread::sleep(due.saturating_sub(start.elapsed()).max(Duration::from_millis(5)));
     }
     // A column that no row has been written with has not come to the target.
     run_client(
-        dir,
+        &writes.dir,
         "use source; insert into t (amount, payload) values (1, 'the last');",
     );
 }
 
-fn transaction(random: &mut Random, statements: u64, column: u64) -> String {
+fn transaction(random: &mut Random, statements: u64, column: u64, rows: u64) -> String {
     let mut sql = String::from("begin;");
     for _ in 0..statements {
         // one that is gone, or never came, changes nothing
-        let id = random.between(1, ROWS * 2);
+        let id = random.between(1, rows * 2);
         let text = format!("repeat('{:x}', {})", random.next(), random.between(0, 20));
         sql += &match random.between(0, 10) {
             0..4 => format!(
@@ -302,7 +324,7 @@ fn alter(random: &mut Random, column: u64) -> String {
     format!("alter table t add column c_{column} int not null default {column}{place};")
 }
 
-fn run_client(dir: &str, sql: &str) {
+pub fn run_client(dir: &str, sql: &str) {
     let client = Command::new(script("mysql.sh"))
         .args(["sql", dir, "--force"])
         .stdin(Stdio::piped())

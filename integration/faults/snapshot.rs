@@ -10,15 +10,12 @@
 
 use super::audit::{self, envelope};
 use super::load::{self, Load};
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use tapline_harness::{
-    Postgres, Random, Sql, Worker, end_offset, eventually, pipeline, read_topic, scan_topic,
-};
+use tapline_harness::{Postgres, Random, Sql, Worker, end_offset, eventually, pipeline, read_topic};
 
 /// What is to happen.
 #[derive(Clone, Copy)]
@@ -144,8 +141,8 @@ pub fn run(plan: Plan) -> Outcome {
 
     let history = audit::History::read(&sql, "snapshot");
     audit::topic(&bootstrap, &topics[1], &history);
-    folds_to_the_table(&sql, &bootstrap, &topics[1]);
-    let (logged, repeats) = once(&sql, &bootstrap, &topics[0]);
+    audit::folds_to(&sql.rows("select id, version from t"), &bootstrap, &topics[1]);
+    let (logged, repeats) = audit::once(&sql.rows("select id::text from log"), &bootstrap, &topics[0]);
     // A sample finds a chunk's bounds roughly.
     let most = plan.kills * THREADS * chunk * 3 / 2;
     assert!(
@@ -159,59 +156,6 @@ pub fn run(plan: Plan) -> Outcome {
         repeats,
         took: begin.elapsed(),
     }
-}
-
-/// Every key's last record says what the table says.
-fn folds_to_the_table(sql: &Sql, bootstrap: &str, topic: &str) {
-    let mut state: HashMap<i64, i64> = HashMap::new();
-    scan_topic(bootstrap, topic, |record| {
-        let (key, value) = (record.key_json(), record.value_json());
-        let id = envelope(&key)["id"].as_i64().expect("a key");
-        match envelope(&value)["after"]["version"].as_i64() {
-            Some(version) => state.insert(id, version),
-            None => state.remove(&id),
-        };
-    });
-    let rows = sql.rows("select id, version from t");
-    let table: HashMap<i64, i64> = rows
-        .iter()
-        .map(|row| {
-            let cell = |index: usize| row[index].as_deref().unwrap().parse().unwrap();
-            (cell(0), cell(1))
-        })
-        .collect();
-    let wrong: Vec<_> = table
-        .iter()
-        .filter(|(id, version)| state.get(id) != Some(version))
-        .collect();
-    assert!(
-        wrong.is_empty(),
-        "{} rows differ, such as {:?}",
-        wrong.len(),
-        wrong.first()
-    );
-    assert_eq!(
-        state.len(),
-        table.len(),
-        "rows that are deleted are still told of"
-    );
-}
-
-/// Every row of `log` is there; gives how many there are, and how many records repeat one.
-fn once(sql: &Sql, bootstrap: &str, topic: &str) -> (u64, u64) {
-    let mut seen: HashMap<String, u64> = HashMap::new();
-    scan_topic(bootstrap, topic, |record| {
-        let key = record.key_json();
-        let id = envelope(&key)["id"].as_str().expect("a key").to_owned();
-        *seen.entry(id).or_default() += 1;
-    });
-    let rows = sql.rows("select id::text from log");
-    let missing = rows
-        .iter()
-        .filter(|row| !seen.contains_key(row[0].as_deref().unwrap()))
-        .count();
-    assert_eq!(missing, 0, "{missing} of {} rows are missing", rows.len());
-    (rows.len() as u64, seen.values().sum::<u64>() - seen.len() as u64)
 }
 
 /// A thread that only inserts.

@@ -1,6 +1,6 @@
 //! A few kills at every change; `make soak` has many.
 
-use crate::faults::{Broker, Plan, mysql, once, run, snapshot};
+use crate::faults::{Broker, Plan, mysql, mysql_snapshot, once, run, snapshot};
 use tapline_harness::Random;
 use tapline_harness::mysql::Kind;
 
@@ -65,6 +65,26 @@ fn three_kills_while_a_table_changes_lose_nothing_of_mysql() {
 #[test]
 fn three_kills_while_a_table_changes_lose_nothing_of_mariadb() {
     println!("{}", mysql::run(few(Kind::MariaDb)));
+}
+
+#[test]
+fn three_kills_during_a_snapshot_lose_nothing_of_mysql_and_repeat_a_chunk_at_most() {
+    println!("{}", mysql_snapshot::run(a_snapshot(Kind::MySql, false)));
+}
+
+#[test]
+fn three_kills_during_a_snapshot_lose_nothing_of_mariadb_whose_tables_change() {
+    println!("{}", mysql_snapshot::run(a_snapshot(Kind::MariaDb, true)));
+}
+
+fn a_snapshot(kind: Kind, alters: bool) -> mysql_snapshot::Plan {
+    mysql_snapshot::Plan {
+        kind,
+        kills: 3,
+        rows: 60_000,
+        alters,
+        seed: Random::seed(),
+    }
 }
 
 fn few(kind: Kind) -> mysql::Plan {

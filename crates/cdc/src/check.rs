@@ -103,6 +103,37 @@ pub fn contradictions(config: &Config, kinds: &[&str]) -> Vec<(String, String)> 
     both.collect()
 }
 
+/// Why an option can't be met: it names a Java class.
+pub const JAVA: &str =
+    "names a Java class of one's own, which can't be loaded; it is for Debezium's own values only";
+
+/// Why an option can't be met: it is not done.
+pub const NOT_YET: &str = "is not supported yet";
+
+/// Options that are set to something not supported, with what to say about each. `known` has options whose setting would
+/// change what is written, and that nothing reads; with the values that are fine, and the reason. Leaving one out without
+/// a word would be worst.
+pub fn unsupported(config: &Config, known: &[(&str, &[&str], &str)]) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (name, value) in config.iter() {
+        let Some(value) = value.map(str::trim).filter(|value| !value.is_empty()) else {
+            continue;
+        };
+        let listed = known.iter().find(|(option, ..)| *option == name);
+        if let Some((_, fine, why)) = listed
+            && !fine.iter().any(|fine| fine.eq_ignore_ascii_case(value))
+        {
+            let shown = match name.contains("password") {
+                true => "[hidden]",
+                false => value,
+            };
+            let text = format!("The '{name}' value is invalid: '{shown}' {why}");
+            found.push((name.to_owned(), text));
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use tapline_api::adjust::Adjustment;
 use tapline_api::envelope::{AFTER, BEFORE, ENVELOPE_SUFFIX, OP, SOURCE, TRANSACTION, TS_MS, TS_NS, TS_US};
 use tapline_api::schema::SchemaBuilder;
-use tapline_api::{Schema, SchemaRef, Struct, Value};
+use tapline_api::{Record, Schema, SchemaRef, Struct, Value};
 
 use crate::clock::Instant;
 
@@ -146,6 +146,18 @@ pub fn envelope_in(
         Value::Int64(at.nanos()),
     ];
     Value::Struct(Struct::new(schema.clone(), values))
+}
+
+/// Says of a record that a snapshot read where in the snapshot it stands, which is known only when the next one comes.
+pub fn remark(record: &mut Record, marker: SnapshotMarker) {
+    const SOURCE: usize = 2;
+    const SNAPSHOT: usize = 4;
+    if let Value::Struct(envelope) = &mut record.value
+        && let Some(Value::Struct(source)) = envelope.values_mut().get_mut(SOURCE)
+        && let Some(field) = source.values_mut().get_mut(SNAPSHOT)
+    {
+        *field = Value::from(marker.as_str());
+    }
 }
 
 #[cfg(test)]

@@ -130,6 +130,39 @@ pub fn metric_tags(items: &[String]) -> Result<Vec<(String, String)>> {
     Ok(tags)
 }
 
+/// `snapshot.select.statement.overrides`: queries of one's own for tables of a snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides(Vec<(String, String)>);
+
+impl Overrides {
+    /// Reads the tables, and the query of each.
+    ///
+    /// # Errors
+    /// A config error for a table without a query.
+    pub fn new(config: &Config) -> Result<Self> {
+        const OPTION: &str = "snapshot.select.statement.overrides";
+        let tables = config.get(OPTION).unwrap_or_default().split(',').map(str::trim);
+        let queries = tables.filter(|table| !table.is_empty()).map(|table| {
+            let query = config.get(&format!("{OPTION}.{table}")).unwrap_or_default();
+            let query = query.trim().trim_end_matches(';').trim();
+            if query.is_empty() {
+                return Err(Error::config(format!(
+                    "The '{OPTION}' value is invalid: there is no query for table {table}, which {OPTION}.{table} has \
+                     to give"
+                )));
+            }
+            Ok((table.to_owned(), query.to_owned()))
+        });
+        queries.collect::<Result<_>>().map(Self)
+    }
+
+    /// The query for a table, named as in the option.
+    pub fn of(&self, table: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(name, _)| name == table);
+        found.map(|(_, query)| query.as_str())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

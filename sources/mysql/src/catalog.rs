@@ -1,5 +1,7 @@
 //! What the server says of itself: its settings, its log, its tables.
 
+use std::collections::HashMap;
+
 use tapline_api::{Error, Result};
 use tapline_databases::mysql::{self, literal, qualified};
 
@@ -166,6 +168,38 @@ impl Catalog {
             Some(TableId::new(fields.next()?, fields.next()?))
         };
         Ok(rows.into_iter().filter_map(table).collect())
+    }
+
+    /// How many rows and bytes a table has, as the server reckons.
+    pub(crate) async fn size(&mut self, table: &TableId) -> Result<(u64, u64)> {
+        let sql = format!(
+            "SELECT table_rows, data_length FROM information_schema.tables WHERE table_schema = {} AND table_name = {}",
+            literal(&table.database),
+            literal(&table.table)
+        );
+        let row = self.connection.query(&sql).await?.into_iter().next();
+        let mut fields = row.unwrap_or_default().into_iter();
+        let mut number = || {
+            fields
+                .next()
+                .flatten()
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0)
+        };
+        Ok((number(), number()))
+    }
+
+    /// How many rows tables have, as the server reckons.
+    pub(crate) async fn row_counts(&mut self) -> Result<HashMap<TableId, i64>> {
+        let sql = "SELECT table_schema, table_name, table_rows FROM information_schema.tables WHERE table_type IN \
+                   ('BASE TABLE', 'SYSTEM VERSIONED')";
+        let rows = self.connection.query(sql).await?;
+        let count = |row: Vec<Option<String>>| {
+            let mut fields = row.into_iter().flatten();
+            let id = TableId::new(fields.next()?, fields.next()?);
+            Some((id, fields.next()?.parse().ok()?))
+        };
+        Ok(rows.into_iter().filter_map(count).collect())
     }
 
     /// The statement that would make the table.

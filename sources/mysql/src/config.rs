@@ -15,7 +15,7 @@ use tapline_cdc::filter::{Filters, KeyColumns, PatternList};
 use tapline_cdc::mapper::ColumnMappers;
 use tapline_cdc::naming::TopicNaming;
 use tapline_cdc::notification::Notifier;
-use tapline_cdc::options::{Guardrail, OnFailure, Skipped, metric_tags};
+use tapline_cdc::options::{Guardrail, OnFailure, Overrides, Skipped, metric_tags};
 use tapline_databases::mysql::{Settings, SslMode};
 
 use crate::ddl::{Dialect, Flavor};
@@ -35,7 +35,62 @@ pub(crate) enum SnapshotMode {
     InitialOnly,
     Always,
     NoData,
+    /// As initial, and again when what follows the stored offset has gone.
     WhenNeeded,
+    /// No snapshot: the log from its beginning.
+    Never,
+    /// The schemas are read once more, and the history made anew; streaming goes on at the stored offset.
+    Recovery,
+    /// As `snapshot.mode.configuration.based.*` say.
+    ConfigurationBased {
+        data: bool,
+        stream: bool,
+        on_schema_error: bool,
+        on_data_error: bool,
+    },
+}
+
+impl SnapshotMode {
+    /// Whether changes are streamed afterwards.
+    pub(crate) fn streams(self) -> bool {
+        match self {
+            Self::InitialOnly => false,
+            Self::ConfigurationBased { stream, .. } => stream,
+            _ => true,
+        }
+    }
+
+    /// Whether a snapshot reads rows.
+    pub(crate) fn reads_rows(self) -> bool {
+        match self {
+            Self::NoData | Self::Recovery | Self::Never => false,
+            Self::ConfigurationBased { data, .. } => data,
+            _ => true,
+        }
+    }
+
+    /// Whether a snapshot is taken though one was completed.
+    pub(crate) fn repeats(self) -> bool {
+        matches!(self, Self::Always | Self::ConfigurationBased { data: true, .. })
+    }
+
+    /// Whether a gap between the stored offset and the log makes it take a snapshot again.
+    pub(crate) fn heals(self) -> bool {
+        match self {
+            Self::WhenNeeded => true,
+            Self::ConfigurationBased { on_data_error, .. } => on_data_error,
+            _ => false,
+        }
+    }
+
+    /// Whether a lost schema history is made anew.
+    pub(crate) fn heals_history(self) -> bool {
+        match self {
+            Self::Recovery => true,
+            Self::ConfigurationBased { on_schema_error, .. } => on_schema_error,
+            _ => false,
+        }
+    }
 }
 
 /// `snapshot.locking.mode`.
@@ -64,6 +119,14 @@ pub(crate) struct Options {
     pub(crate) field_names: Adjustment,
     pub(crate) filters: Filters,
     pub(crate) snapshot_tables: PatternList,
+    /// `snapshot.select.statement.overrides`
+    pub(crate) overrides: Overrides,
+    /// `snapshot.tables.order.by.row.count`; `None` for the usual order.
+    pub(crate) small_tables_first: Option<bool>,
+    /// How many sessions read a snapshot.
+    pub(crate) snapshot_threads: usize,
+    /// About how many bytes of a table make a chunk.
+    pub(crate) snapshot_chunk_bytes: u64,
     pub(crate) key_columns: KeyColumns,
     pub(crate) mappers: ColumnMappers,
     pub(crate) types: TypeModes,
@@ -122,6 +185,10 @@ pub(crate) fn findings(config: &Config) -> Vec<(String, String)> {
             found.push((option.to_owned(), error.message().to_owned()));
         }
     };
+    check(
+        "snapshot.select.statement.overrides",
+        Overrides::new(config).map(drop),
+    );
     check("signal.data.collection", signal_table(config).map(drop));
     check(
         "signal.enabled.channels",
@@ -171,6 +238,14 @@ impl Options {
             field_names: adjustment("field.name.adjustment.mode"),
             filters: filters(config, parsed.boolean("table.ignore.builtin")?)?,
             snapshot_tables: list("snapshot.include.collection.list")?,
+            overrides: Overrides::new(config)?,
+            small_tables_first: match lower("snapshot.tables.order.by.row.count").as_str() {
+                "ascending" => Some(true),
+                "descending" => Some(false),
+                _ => None,
+            },
+            snapshot_threads: parsed.count("snapshot.max.threads")?.clamp(1, 64),
+            snapshot_chunk_bytes: parsed.count("internal.snapshot.chunk.bytes")?.max(1) as u64,
             key_columns: KeyColumns::new(parsed.text("message.key.columns").unwrap_or_default())?,
             mappers: ColumnMappers::new(config)?,
             types: TypeModes {
@@ -208,6 +283,18 @@ impl Options {
                 "always" => SnapshotMode::Always,
                 "no_data" | "schema_only" => SnapshotMode::NoData,
                 "when_needed" => SnapshotMode::WhenNeeded,
+                "never" => SnapshotMode::Never,
+                "recovery" | "schema_only_recovery" => SnapshotMode::Recovery,
+                "configuration_based" => {
+                    let flag =
+                        |name: &str| parsed.boolean(&format!("snapshot.mode.configuration.based.{name}"));
+                    SnapshotMode::ConfigurationBased {
+                        data: flag("snapshot.data")?,
+                        stream: flag("start.stream")?,
+                        on_schema_error: flag("snapshot.on.schema.error")?,
+                        on_data_error: flag("snapshot.on.data.error")?,
+                    }
+                }
                 _ => SnapshotMode::Initial,
             },
             locking: match lower("snapshot.locking.mode").as_str() {

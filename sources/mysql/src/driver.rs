@@ -10,7 +10,7 @@ use std::time::Duration;
 use tapline_api::offset::Offset;
 use tapline_api::source::OffsetReader;
 use tapline_api::topic_log::TopicLogs;
-use tapline_api::{Error, Result};
+use tapline_api::{Error, Kind, Result};
 use tapline_cdc::clock::Instant as Clock;
 use tapline_cdc::headers::{ContextHeaders, uuid_v7};
 use tapline_cdc::heartbeat::Heartbeat;
@@ -31,7 +31,8 @@ use crate::output::Output;
 use crate::position::{Gtids, Position, Tracker, source};
 use crate::schema::{TableId, Tables};
 use crate::signals::Signals;
-use crate::snapshot::Snapshot;
+use crate::snapshot::sieve::Sieve;
+use crate::snapshot::{Sessions, Snapshot, position_of};
 use crate::stream::{Parts, Stream};
 use crate::wire::Connection;
 
@@ -51,8 +52,8 @@ pub(crate) struct Driver {
     pub(crate) offsets: Arc<dyn OffsetReader>,
     pub(crate) logs: Arc<dyn TopicLogs>,
     pub(crate) output: Output,
-    /// Whether an offset of this run is stored that is behind the snapshot.
-    pub(crate) snapshot_stored: watch::Receiver<bool>,
+    /// The number of what a snapshot has stored, as it is committed.
+    pub(crate) numbers: watch::Receiver<u64>,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -61,6 +62,16 @@ struct Schemas {
     tables: Tables,
     unknown: HashMap<TableId, String>,
     kept: KeptTables,
+}
+
+/// What a snapshot is taken with.
+struct SnapshotParts<'a> {
+    server: &'a Server,
+    history: &'a SchemaHistory,
+    changes: &'a SchemaChangeRecords,
+    catalog: &'a mut Catalog,
+    events: &'a mut Events,
+    schemas: &'a mut Schemas,
 }
 
 impl Driver {
@@ -82,7 +93,8 @@ impl Driver {
     async fn drive(&mut self) -> Result<()> {
         let mut catalog = Catalog::connect(&self.options).await?;
         let server = catalog.server().await?;
-        let streams = self.options.snapshot_mode != SnapshotMode::InitialOnly;
+        let mode = self.options.snapshot_mode;
+        let streams = mode.streams();
         if streams {
             require_rows(&server)?;
         }
@@ -102,57 +114,54 @@ impl Driver {
             unknown: HashMap::new(),
             kept: KeptTables::new(self.options.naming.prefix()),
         };
-        let mut stored = self.position.clone().filter(|position| !position.snapshot);
+        let mut stored = self.position.clone();
         if let Some(position) = &stored
-            && streams
+            && (streams || position.snapshot)
             && let Err(gap) = self.check(&mut catalog, &server, position).await
         {
-            if self.options.snapshot_mode != SnapshotMode::WhenNeeded {
+            if !position.snapshot && !mode.heals() {
                 return Err(gap);
             }
-            tracing::warn!(%gap, "a snapshot is taken again");
+            tracing::warn!(%gap, "a snapshot is taken anew");
             stored = None;
         }
-        let position = match (stored, self.options.snapshot_mode) {
-            (Some(position), mode) if mode != SnapshotMode::Always => {
-                if mode == SnapshotMode::InitialOnly {
+        let mut parts = SnapshotParts {
+            server: &server,
+            history: &history,
+            changes: &changes,
+            catalog: &mut catalog,
+            events: &mut events,
+            schemas: &mut schemas,
+        };
+        let position = match stored {
+            Some(position) if !position.snapshot && !mode.repeats() => {
+                if !streams {
                     return Ok(());
                 }
                 self.metrics.snapshot().skipped();
-                self.recover(&history, &server, &position, &mut schemas).await?;
-                position
+                self.resume(&mut parts, position).await?
             }
-            (_, mode) => {
-                tokio::time::sleep(self.options.snapshot_delay).await;
-                let snapshot = Snapshot::new(
-                    &self.options,
-                    &server,
-                    &mut events,
-                    &mut self.output,
-                    &history,
-                    &changes,
-                    &mut schemas.tables,
-                    &mut schemas.kept,
-                    self.metrics.snapshot(),
-                );
-                let metrics = self.metrics.snapshot();
-                let begun = std::time::Instant::now();
-                let position = snapshot
-                    .take(mode != SnapshotMode::NoData)
-                    .await
-                    .inspect_err(|_| metrics.ended(false, begun.elapsed().as_secs()))?;
-                metrics.ended(true, begun.elapsed().as_secs());
-                if mode == SnapshotMode::InitialOnly {
-                    tracing::info!("snapshot.mode is initial_only: nothing is streamed");
-                    return Ok(());
+            stored => {
+                refuse_snapshot(mode, stored.as_ref())?;
+                if mode == SnapshotMode::Never {
+                    self.metrics.snapshot().skipped();
+                    beginning(&mut catalog, &server).await?
+                } else {
+                    tokio::time::sleep(self.options.snapshot_delay).await;
+                    let metrics = self.metrics.snapshot();
+                    let begun = std::time::Instant::now();
+                    let interrupted = stored.filter(|position| position.snapshot && mode.reads_rows());
+                    let position = self
+                        .snapshot(&mut parts, interrupted)
+                        .await
+                        .inspect_err(|_| metrics.ended(false, begun.elapsed().as_secs()))?;
+                    if !streams {
+                        tracing::info!("nothing is streamed, as snapshot.mode says");
+                        return Ok(());
+                    }
+                    tokio::time::sleep(self.options.streaming_delay).await;
+                    position
                 }
-                // A kill after a change has gone out, and before the snapshot's end is stored, would begin the snapshot
-                // again: what was deleted in between would never be told.
-                if self.snapshot_stored.wait_for(|stored| *stored).await.is_err() {
-                    return Ok(());
-                }
-                tokio::time::sleep(self.options.streaming_delay).await;
-                position
             }
         };
         self.stream(
@@ -165,6 +174,135 @@ impl Driver {
             position,
         )
         .await
+    }
+
+    /// Goes on at the stored position.
+    async fn resume(&mut self, parts: &mut SnapshotParts<'_>, position: Position) -> Result<Position> {
+        let mode = self.options.snapshot_mode;
+        if mode != SnapshotMode::Recovery {
+            match self
+                .recover(parts.history, parts.server, &position, parts.schemas)
+                .await
+            {
+                Err(error) if mode.heals_history() && error.kind() == Kind::Fatal => {
+                    tracing::warn!(%error, "the schemas are read once more, as snapshot.mode says");
+                }
+                Err(error) => return Err(error),
+                Ok(()) => return Ok(position),
+            }
+        }
+        tracing::info!("the schema history is made anew from the tables as they are now");
+        let sessions = Sessions::open(&self.options).await?;
+        self.new_snapshot(parts).take_schemas(sessions, position).await
+    }
+
+    fn new_snapshot<'a>(&'a mut self, parts: &'a mut SnapshotParts<'_>) -> Snapshot<'a> {
+        Snapshot::new(
+            &self.options,
+            parts.server,
+            parts.events,
+            &mut self.output,
+            parts.history,
+            parts.changes,
+            &mut parts.schemas.tables,
+            &mut parts.schemas.kept,
+            self.metrics.snapshot(),
+        )
+        .storing(&*self.offsets, self.numbers.clone())
+    }
+
+    /// Takes a snapshot, or the rest of one that was `interrupted` at a position.
+    async fn snapshot(
+        &mut self,
+        parts: &mut SnapshotParts<'_>,
+        interrupted: Option<Position>,
+    ) -> Result<Position> {
+        let mut sessions = Sessions::open(&self.options).await?;
+        let found = sessions.schemas(&self.options).await?;
+        let tables = match self.options.snapshot_mode.reads_rows() {
+            true => sessions.tables(&self.options, &found).await?,
+            false => Vec::new(),
+        };
+        let resumes = match interrupted {
+            None => false,
+            Some(from) => self.catch_up(parts, from, &tables, &sessions).await?,
+        };
+        self.new_snapshot(parts)
+            .take(sessions, &found, tables, resumes)
+            .await
+    }
+
+    /// Streams what has happened since a snapshot was interrupted, before it goes on in another one; false when that can't be
+    /// done, and it has to begin anew.
+    async fn catch_up(
+        &mut self,
+        parts: &mut SnapshotParts<'_>,
+        from: Position,
+        tables: &[TableId],
+        sessions: &Sessions,
+    ) -> Result<bool> {
+        let recovered = self
+            .recover(parts.history, parts.server, &from, parts.schemas)
+            .await;
+        if let Err(error) = recovered {
+            if error.kind() == Kind::Retriable {
+                return Err(error);
+            }
+            tracing::warn!(%error, "a snapshot was interrupted, and can't go on where it was: it begins anew");
+            return Ok(false);
+        }
+        let goal = position_of(sessions);
+        let known = &parts.schemas.tables;
+        let sieve = Sieve::load(&*self.offsets, &self.options, tables, known).await?;
+        tracing::info!(
+            file = from.file,
+            pos = from.pos,
+            gtids = from.gtids,
+            until_file = goal.file,
+            until_pos = goal.pos,
+            "the snapshot goes on where it was killed: the changes since then go first"
+        );
+        let schemas = std::mem::replace(
+            parts.schemas,
+            Schemas {
+                tables: Tables::new(parts.server.ignore_case),
+                unknown: HashMap::new(),
+                kept: KeptTables::new(self.options.naming.prefix()),
+            },
+        );
+        let (gtids, by_gtid) = self.gtids_of(&from)?;
+        let connection = self.dump(parts.server, &from, &gtids, by_gtid, true).await?;
+        let options = &self.options;
+        let mut stream = Stream::new(Parts {
+            options,
+            server: parts.server,
+            signals: None,
+            metrics: &self.metrics,
+            catalog: parts.catalog,
+            events: parts.events,
+            output: &mut self.output,
+            history: parts.history,
+            changes: parts.changes,
+            tables: schemas.tables,
+            unknown: schemas.unknown,
+            kept: schemas.kept,
+            tracker: Tracker::new(from, gtids),
+            heartbeat: None,
+            checksums: parts.server.checksum.eq_ignore_ascii_case("CRC32"),
+            silence: silence(options),
+        });
+        stream.sieve = Some(sieve);
+        stream.catch_up(connection, &goal).await?;
+        parts.schemas.kept = stream.kept;
+        Ok(true)
+    }
+
+    /// What is executed at a position, and whether the log is asked for by that.
+    fn gtids_of(&self, position: &Position) -> Result<(Gtids, bool)> {
+        let bad = |error: Malformed| Error::config(format!("the stored offset's 'gtids': {error}"));
+        let text = position.gtids.as_ref().filter(|_| !self.options.ignore_gtids);
+        let gtids = Gtids::parse(self.options.flavor, text.map_or("", String::as_str)).map_err(bad)?;
+        Ok((gtids, text.is_some()))
     }
 
     fn headers(&self) -> ContextHeaders {
@@ -309,16 +447,13 @@ impl Driver {
         position: Position,
     ) -> Result<()> {
         let options = &self.options;
-        let flavor = options.flavor;
-        let bad = |error: Malformed| Error::config(format!("the stored offset's 'gtids': {error}"));
-        let text = position.gtids.clone().filter(|_| !options.ignore_gtids);
-        let gtids = Gtids::parse(flavor, text.as_deref().unwrap_or_default()).map_err(bad)?;
-        let connection = self.dump(server, &position, &gtids, text.is_some()).await?;
+        let (gtids, by_gtid) = self.gtids_of(&position)?;
+        let connection = self.dump(server, &position, &gtids, by_gtid, false).await?;
         let heartbeat = Heartbeat::new(options.heartbeat, &options.naming, std::time::Instant::now());
         tracing::info!(
             file = position.file,
             pos = position.pos,
-            gtids = text,
+            gtids = position.gtids,
             skip = position.event,
             "streaming"
         );
@@ -338,22 +473,19 @@ impl Driver {
             tracker: Tracker::new(position, gtids),
             heartbeat,
             checksums: server.checksum.eq_ignore_ascii_case("CRC32"),
-            // Three heartbeats that did not come.
-            silence: match options.keep_alive {
-                Some(interval) => (interval * 3).max(Duration::from_secs(30)),
-                None => Duration::from_secs(86_400),
-            },
+            silence: silence(options),
         });
         stream.run(connection, &self.cancel).await
     }
 
-    /// Opens the stream's connection and asks for the log.
+    /// Opens the stream's connection and asks for the log; `ends` for what there is now alone.
     async fn dump(
         &self,
         server: &Server,
         position: &Position,
         gtids: &Gtids,
         by_gtid: bool,
+        ends: bool,
     ) -> Result<Connection> {
         let options = &self.options;
         let mut settings = options.settings.clone();
@@ -395,23 +527,23 @@ impl Driver {
                 let unwanted = executed.minus(&self.wanted(&executed));
                 let set = set.plus(&unwanted).plus(&purged.minus(&self.wanted(&purged)));
                 connection
-                    .dump_gtid(options.server_id, "", 4, Some(&set.encode()))
+                    .dump_gtid(options.server_id, "", 4, Some(&set.encode()), ends)
                     .await?;
             }
             (Gtids::MariaDb(_), true) => {
                 let flags = options.include_query;
-                connection.dump(options.server_id, "", 4, flags).await?;
+                connection.dump(options.server_id, "", 4, flags, ends).await?;
             }
             _ => {
                 let pos = position.pos.max(4);
                 if pos > u64::from(u32::MAX) && options.flavor == Flavor::MySql {
                     connection
-                        .dump_gtid(options.server_id, &position.file, pos, None)
+                        .dump_gtid(options.server_id, &position.file, pos, None, ends)
                         .await?;
                 } else {
                     let annotate = options.flavor == Flavor::MariaDb && options.include_query;
                     connection
-                        .dump(options.server_id, &position.file, pos, annotate)
+                        .dump(options.server_id, &position.file, pos, annotate, ends)
                         .await?;
                 }
             }
@@ -420,6 +552,44 @@ impl Driver {
         connection.set_patience(Duration::from_secs(86_400));
         Ok(connection)
     }
+}
+
+/// How long the server may be silent: three heartbeats that did not come.
+fn silence(options: &Options) -> Duration {
+    match options.keep_alive {
+        Some(interval) => (interval * 3).max(Duration::from_secs(30)),
+        None => Duration::from_secs(86_400),
+    }
+}
+
+/// Without a position that is behind a whole snapshot, some modes can't begin.
+fn refuse_snapshot(mode: SnapshotMode, stored: Option<&Position>) -> Result<()> {
+    let text = match (mode, stored) {
+        (SnapshotMode::Recovery, None) => {
+            "Could not find existing redo log information while attempting schema only recovery snapshot"
+        }
+        (SnapshotMode::Recovery | SnapshotMode::Never, Some(position)) if position.snapshot => {
+            "The connector previously stopped while taking a snapshot, but now the connector is configured to never \
+             allow snapshots. Reconfigure the connector to use snapshots initially or when needed."
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::config(text).exception("io.debezium.DebeziumException"))
+}
+
+/// Where the server's log begins.
+async fn beginning(catalog: &mut Catalog, server: &Server) -> Result<Position> {
+    let logs = catalog.logs().await?;
+    let (file, _) = logs
+        .into_iter()
+        .next()
+        .ok_or_else(|| Error::config("the server writes no binary log").hint("start it with log_bin"))?;
+    Ok(Position {
+        file,
+        pos: 4,
+        gtids: Some(server.purged.clone()).filter(|gtids| !gtids.is_empty()),
+        ..Position::default()
+    })
 }
 
 /// A replica's UUID, which a MySQL server wants to tell replicas apart; the same for the same id.

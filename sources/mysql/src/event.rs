@@ -102,6 +102,22 @@ impl Events {
         }
     }
 
+    /// One for another task, which collects for itself.
+    pub(crate) fn fork(&self) -> Self {
+        Self {
+            schema: self.schema.clone(),
+            name: self.name.clone(),
+            headers: self.headers.clone(),
+            shared: self.shared.clone(),
+            transactions: None,
+            arena: BytesMut::with_capacity(ARENA),
+            records: Vec::new(),
+            bytes: 0,
+            seen: Seen::default(),
+            ..*self
+        }
+    }
+
     /// The schema of the source block, which envelopes are planned with.
     pub(crate) fn source_schema(&self) -> &SchemaRef {
         &self.schema
@@ -340,17 +356,5 @@ fn record(plan: &Plan, key: Value, value: Value, headers: Headers) -> Record {
         value,
         timestamp: None,
         headers,
-    }
-}
-
-/// Says of a record that a snapshot read where in the snapshot it stands, which is known only when the next one comes.
-pub(crate) fn remark(record: &mut Record, marker: SnapshotMarker) {
-    const SOURCE: usize = 2;
-    const SNAPSHOT: usize = 4;
-    if let Value::Struct(envelope) = &mut record.value
-        && let Some(Value::Struct(source)) = envelope.values_mut().get_mut(SOURCE)
-        && let Some(field) = source.values_mut().get_mut(SNAPSHOT)
-    {
-        *field = Value::from(marker.as_str());
     }
 }

@@ -62,6 +62,27 @@ impl Output {
         self.sender.clone()
     }
 
+    /// What counts the batches.
+    pub(crate) fn queue(&self) -> &QueueMetrics {
+        &self.queue
+    }
+
+    /// Sends a batch, or says that the task is being stopped.
+    pub(crate) async fn deliver(&self, batch: SourceBatch) -> Result<()> {
+        match self.send(batch).await {
+            true => Ok(()),
+            false => Err(tapline_api::Error::retriable("the task is being stopped")),
+        }
+    }
+
+    /// Sends records that move no position.
+    pub(crate) async fn send_all(&self, records: Vec<Record>, bytes: usize) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.deliver(self.batch(records, bytes, Vec::new(), None)).await
+    }
+
     /// Sends a batch, waiting for room. False when nobody receives any more.
     pub(crate) async fn send(&self, batch: SourceBatch) -> bool {
         self.sender.send(Ok(batch)).await.is_ok()

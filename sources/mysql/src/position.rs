@@ -141,6 +141,23 @@ impl Gtids {
         }
     }
 
+    /// Whether a transaction is among them.
+    fn has(&self, gtid: &AnyGtid) -> bool {
+        match (self, gtid) {
+            (Self::MySql(set), AnyGtid::MySql(gtid)) => {
+                let mut one = GtidSet::default();
+                one.add(gtid);
+                set.contains_all(&one)
+            }
+            (Self::MariaDb(set), AnyGtid::MariaDb(gtid)) => {
+                let mut one = MariaGtids::default();
+                one.add(*gtid);
+                set.contains_all(&one)
+            }
+            _ => false,
+        }
+    }
+
     fn is_empty(&self) -> bool {
         match self {
             Self::MySql(set) => set.is_empty(),
@@ -285,19 +302,42 @@ impl Tracker {
         if next == 0 {
             return;
         }
-        // Positions wrap at 4 GiB; files don't.
-        let mut whole = self.next & !u64::from(u32::MAX) | u64::from(next);
-        if whole < self.next {
-            whole += 1 << 32;
-        }
-        self.next = whole;
-        self.pos = whole.saturating_sub(length.into());
+        self.next = self.whole(next);
+        self.pos = self.next.saturating_sub(length.into());
         if !self.in_transaction && self.skip_events == 0 {
             self.restart.file.clone_from(&self.file);
             self.restart.pos = self.next;
             self.restart.event = 0;
             self.restart.row = 0;
         }
+    }
+
+    /// Positions wrap at 4 GiB; files don't.
+    fn whole(&self, next: u32) -> u64 {
+        let whole = self.next & !u64::from(u32::MAX) | u64::from(next);
+        match whole < self.next {
+            true => whole + (1 << 32),
+            false => whole,
+        }
+    }
+
+    /// Whether an event begins at `goal`, or behind it; see [`event`](Self::event).
+    pub(crate) fn is_at(&self, next: u32, length: u32, goal: &Position) -> bool {
+        let begin = self.whole(next).saturating_sub(length.into());
+        next != 0 && is_at_or_behind((&self.file, begin), (&goal.file, goal.pos))
+    }
+
+    /// Whether the transaction that is being read is among those that `seen` names: executed GTIDs, or what lies before
+    /// `file:position`.
+    pub(crate) fn is_within(&self, flavor: Flavor, seen: &str) -> bool {
+        if let Ok(seen) = Gtids::parse(flavor, seen) {
+            return self.current.as_ref().is_some_and(|gtid| seen.has(gtid));
+        }
+        let Some((file, pos)) = seen.rsplit_once(':') else {
+            return false;
+        };
+        let pos = pos.parse().unwrap_or(0);
+        !is_at_or_behind((&self.file, self.pos), (file, pos))
     }
 
     /// A transaction's id. One that was not closed by a commit (a DDL statement's) is behind now.
@@ -420,6 +460,15 @@ impl Tracker {
     pub(crate) fn set_seconds(&mut self, seconds: i64) {
         self.restart.ts_sec = Some(seconds);
     }
+}
+
+/// Whether the first place is the second one, or behind it. Files are numbered.
+pub(crate) fn is_at_or_behind(place: (&str, u64), other: (&str, u64)) -> bool {
+    let number = |file: &str| -> u64 {
+        let digits = file.rsplit('.').next().unwrap_or_default();
+        digits.parse().unwrap_or(0)
+    };
+    (number(place.0), place.1) >= (number(other.0), other.1)
 }
 
 /// What the schema history calls the source.
@@ -563,5 +612,13 @@ mod tests {
         let mut tracker = Tracker::new(start, Gtids::MySql(GtidSet::default()));
         tracker.event(39, 50, 1, None);
         assert_eq!((tracker.next, tracker.pos), ((1 << 32) + 39, (1 << 32) - 11));
+    }
+
+    #[test]
+    fn places_are_ordered_by_the_number_of_the_file() {
+        assert!(is_at_or_behind(("b.000010", 4), ("b.000009", 900)));
+        assert!(is_at_or_behind(("b.1000000", 4), ("b.999999", 900)));
+        assert!(is_at_or_behind(("b.1", 4), ("b.1", 4)));
+        assert!(!is_at_or_behind(("b.1", 4), ("b.1", 5)));
     }
 }

@@ -161,7 +161,7 @@ impl Signals {
         while self
             .closes
             .as_ref()
-            .is_some_and(|(file, pos)| is_at_or_behind(place, (file, *pos)))
+            .is_some_and(|(file, pos)| crate::position::is_at_or_behind(place, (file, *pos)))
         {
             self.closes = None;
             self.close(context).await?;
@@ -648,15 +648,6 @@ fn part(text: Option<&str>, column: &Column) -> KeyPart {
     known.unwrap_or_else(|| KeyPart::Text(text.to_owned()))
 }
 
-/// Whether the first place is the second one, or behind it. Files are numbered.
-fn is_at_or_behind(place: (&str, u64), other: (&str, u64)) -> bool {
-    let number = |file: &str| -> u64 {
-        let digits = file.rsplit('.').next().unwrap_or_default();
-        digits.parse().unwrap_or(0)
-    };
-    (number(place.0), place.1) >= (number(other.0), other.1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -684,13 +675,5 @@ mod tests {
             "(`a` > 5 OR (`a` = 5 AND (`b` > UNHEX('FF00') OR (`b` = UNHEX('FF00') AND (`c` > 'it\\'s')))))"
         );
         assert_eq!(text_of(&order[1]), "HEX(`b`)");
-    }
-
-    #[test]
-    fn places_are_ordered_by_the_number_of_the_file() {
-        assert!(is_at_or_behind(("b.000010", 4), ("b.000009", 900)));
-        assert!(is_at_or_behind(("b.1000000", 4), ("b.999999", 900)));
-        assert!(is_at_or_behind(("b.1", 4), ("b.1", 4)));
-        assert!(!is_at_or_behind(("b.1", 4), ("b.1", 5)));
     }
 }

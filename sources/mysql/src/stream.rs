@@ -6,6 +6,8 @@
 //! - A table's schema is what the statements up to here made of it. Where it can't be known, the table's changes are not
 //!   guessed at.
 
+mod catch_up;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -41,6 +43,7 @@ use crate::position::{AnyGtid, Tracker, source};
 use crate::schema::{TableId, Tables};
 use crate::signals::{Context, Signals, signals_partition};
 use crate::snapshot::Snapshot;
+use crate::snapshot::sieve::Sieve;
 use crate::table::{Before, Layout, Plan};
 use crate::value::charset::Charset;
 use crate::wire::{Block, Connection, server_error};
@@ -72,6 +75,8 @@ pub(crate) struct Stream<'a> {
     /// Tables whose schema is not known, with why.
     pub(crate) unknown: HashMap<TableId, String>,
     pub(crate) kept: KeptTables,
+    /// What goes out before a killed snapshot is resumed.
+    pub(crate) sieve: Option<Sieve>,
     pub(crate) tracker: Tracker,
     pub(crate) heartbeat: Option<Heartbeat>,
     pub(crate) checksums: bool,
@@ -137,6 +142,7 @@ impl<'a> Stream<'a> {
             tables: parts.tables,
             unknown: parts.unknown,
             kept: parts.kept,
+            sieve: None,
             tracker: parts.tracker,
             heartbeat: parts.heartbeat,
             checksums: parts.checksums,
@@ -317,9 +323,7 @@ impl<'a> Stream<'a> {
             &mut self.kept,
             self.metrics.snapshot(),
         );
-        snapshot
-            .take_again(&execute, self.tracker.position(), &self.origin)
-            .await?;
+        snapshot.take_again(&execute, &self.origin).await?;
         self.tracker.tell_all();
         Ok(())
     }
@@ -762,6 +766,11 @@ impl<'a> Stream<'a> {
             };
             number += 1;
             if number <= skipped {
+                continue;
+            }
+            let passes =
+                |sieve: &Sieve| sieve.passes(plan, rows.change, &first, second.as_ref(), &self.tracker);
+            if !self.sieve.as_ref().is_none_or(passes) {
                 continue;
             }
             self.origin.row = i32::try_from(number - 1).unwrap_or(i32::MAX);

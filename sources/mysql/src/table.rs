@@ -2,6 +2,8 @@
 //!
 //! A plan is made once per version and then used for every row: nothing is looked up by name afterwards.
 
+mod key;
+
 use std::ops::Range;
 use std::sync::Arc;
 

@@ -8,6 +8,7 @@ use tapline_api::source::{SourceContext, SourceTask};
 use tapline_api::{Error, Result};
 use tapline_cdc::channels::Outside;
 use tapline_cdc::metrics::{QueueMetrics, SourceMetrics};
+use tapline_cdc::snapshot::{COMPLETED, Progress, RUNNING};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,8 @@ struct Running {
     /// The source partition.
     of: Partition,
     batches: Batches,
-    snapshot_stored: watch::Sender<bool>,
+    /// The number of what a snapshot has stored.
+    stored: watch::Sender<u64>,
     queue: QueueMetrics,
     cancel: CancellationToken,
     /// Until it has ended and been looked at.
@@ -90,7 +92,7 @@ impl SourceTask for Task {
         );
         let queue = metrics.queue("streaming", options.queue_records, options.batch_bytes * 3);
         let (output, batches) = output::channel(of.clone(), queue.clone());
-        let (snapshot_stored, stored_behind) = watch::channel(false);
+        let (stored_numbers, numbers) = watch::channel(0);
         let cancel = context.cancel.child_token();
         let outside = listen(&context, &options).await?;
         let signals = options
@@ -106,13 +108,13 @@ impl SourceTask for Task {
             offsets: context.offsets,
             logs: context.logs,
             output,
-            snapshot_stored: stored_behind,
+            numbers,
             cancel: cancel.clone(),
         };
         self.running = Some(Running {
             of,
             batches,
-            snapshot_stored,
+            stored: stored_numbers,
             queue,
             cancel,
             driver: Some(tokio::spawn(driver.run())),
@@ -153,14 +155,19 @@ impl SourceTask for Task {
             return Ok(());
         };
         for (of, offset) in &offsets.0 {
-            if let Some(offset) = offset
-                && *of == running.of
-                && !Position::from_offset(offset)?.snapshot
-            {
-                running
-                    .snapshot_stored
-                    .send_if_modified(|stored| !std::mem::replace(stored, true));
-            }
+            let Some(offset) = offset else { continue };
+            let number = match *of == running.of {
+                false => Progress::number(offset),
+                true if Position::from_offset(offset)?.snapshot => Some(RUNNING),
+                true => Some(COMPLETED),
+            };
+            running.stored.send_if_modified(|stored| match number {
+                Some(number) if number > *stored => {
+                    *stored = number;
+                    true
+                }
+                _ => false,
+            });
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use tapline_cdc::filter::{Filters, KeyColumns, PatternList, Selection};
 use tapline_cdc::mapper::ColumnMappers;
 use tapline_cdc::naming::TopicNaming;
 use tapline_cdc::notification::Notifier;
-use tapline_cdc::options::{Guardrail, OnFailure, Skipped, metric_tags};
+use tapline_cdc::options::{Guardrail, OnFailure, Overrides, Skipped, metric_tags};
 use tapline_databases::postgres::{Settings, SslMode};
 
 use crate::replica_identity::{self, Identities};
@@ -110,7 +110,7 @@ pub(crate) struct Options {
     pub(crate) filters: Filters,
     pub(crate) snapshot_tables: PatternList,
     /// `snapshot.select.statement.overrides`, by `schema.table`.
-    pub(crate) overrides: Vec<(String, String)>,
+    pub(crate) overrides: Overrides,
     /// `snapshot.tables.order.by.row.count`; `None` for the usual order.
     pub(crate) small_tables_first: Option<bool>,
     pub(crate) key_columns: KeyColumns,
@@ -195,7 +195,10 @@ pub(crate) fn findings(config: &Config) -> Vec<(String, String)> {
     if config.contains("topic.prefix") {
         check("topic.naming.strategy", naming(config).map(drop));
     }
-    check("snapshot.select.statement.overrides", overrides(config).map(drop));
+    check(
+        "snapshot.select.statement.overrides",
+        Overrides::new(config).map(drop),
+    );
     check("post.processors", Reselect::new(config).map(drop));
     let tags = config.get("custom.metric.tags").unwrap_or_default();
     let tags: Vec<String> = tags.split(',').map(str::to_owned).collect();
@@ -248,7 +251,7 @@ impl Options {
                 "snapshot.include.collection.list",
                 config.get("snapshot.include.collection.list").unwrap_or_default(),
             )?,
-            overrides: overrides(config)?,
+            overrides: Overrides::new(config)?,
             small_tables_first: match lower(&listed, "snapshot.tables.order.by.row.count").as_str() {
                 "ascending" => Some(true),
                 "descending" => Some(false),
@@ -425,25 +428,6 @@ fn naming(config: &Config) -> Result<TopicNaming> {
         .map(str::trim)
         .filter(|class| !class.is_empty());
     TopicNaming::new(&NAMING.parse(&config)?)?.with_strategy(class.unwrap_or(STRATEGY), &config)
-}
-
-/// Queries of one's own for tables of a snapshot.
-fn overrides(config: &Config) -> Result<Vec<(String, String)>> {
-    const OPTION: &str = "snapshot.select.statement.overrides";
-    let tables = config.get(OPTION).unwrap_or_default().split(',').map(str::trim);
-    tables
-        .filter(|table| !table.is_empty())
-        .map(|table| {
-            let query = config.get(&format!("{OPTION}.{table}")).unwrap_or_default();
-            let query = query.trim().trim_end_matches(';').trim();
-            if query.is_empty() {
-                return Err(tapline_api::Error::config(format!(
-                    "The '{OPTION}' value is invalid: there is no query for table {table}, which {OPTION}.{table} has to give"
-                )));
-            }
-            Ok((table.to_owned(), query.to_owned()))
-        })
-        .collect()
 }
 
 /// Debezium's for databases with schemas.

@@ -400,12 +400,9 @@ impl Driver {
         until: Lsn,
         cancel: &CancellationToken,
     ) -> Result<()> {
-        let (sieve, position) = if resumes {
-            let sieve = Sieve::load(&prepared.catalog, planner, &*self.offsets, &self.options).await?;
-            (sieve, self.position.unwrap_or_default())
-        } else {
-            (Sieve::default(), Position::default())
-        };
+        let sieve = Sieve::load(&prepared.catalog, planner, &*self.offsets, &self.options, resumes);
+        let sieve = sieve.await?;
+        let position = self.position.filter(|_| resumes).unwrap_or_default();
         let connection = self.replication().await?;
         let from = position.start();
         let connection = self.start_replication(prepared, connection, from, cancel).await?;

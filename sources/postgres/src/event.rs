@@ -452,15 +452,3 @@ fn block(transactions: &mut Transactions, collection: &Arc<str>, lsn: Lsn) -> Va
     let (total, of_table) = transactions.count(collection);
     Transactions::block(transaction_id(transactions, lsn), total, of_table)
 }
-
-/// Says of a record that a snapshot read where in the snapshot it stands, which is known only when the next one comes.
-pub(crate) fn remark(record: &mut Record, marker: SnapshotMarker) {
-    const SOURCE: usize = 2;
-    const SNAPSHOT: usize = 4;
-    if let Value::Struct(envelope) = &mut record.value
-        && let Some(Value::Struct(source)) = envelope.values_mut().get_mut(SOURCE)
-        && let Some(field) = source.values_mut().get_mut(SNAPSHOT)
-    {
-        *field = Value::from(marker.as_str());
-    }
-}

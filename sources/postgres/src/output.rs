@@ -84,6 +84,16 @@ impl Output {
         }
     }
 
+    /// What counts the batches.
+    pub(crate) fn queue(&self) -> &QueueMetrics {
+        &self.queue
+    }
+
+    /// The offset of a position.
+    pub(crate) fn offset(&self, position: &Position) -> Offset {
+        position.to_offset_with(&self.further)
+    }
+
     /// Waits for room; cancel-safe. `None` when nobody receives any more.
     pub(crate) async fn room(
         sender: &mpsc::Sender<Result<SourceBatch>>,
@@ -94,11 +104,6 @@ impl Output {
     /// A handle to wait for room with, while the output itself builds.
     pub(crate) fn sender(&self) -> mpsc::Sender<Result<SourceBatch>> {
         self.sender.clone()
-    }
-
-    /// Sends a batch, waiting for room. False when nobody receives any more.
-    pub(crate) async fn send(&self, batch: SourceBatch) -> bool {
-        self.sender.send(Ok(batch)).await.is_ok()
     }
 
     /// Sends what ended the driver.

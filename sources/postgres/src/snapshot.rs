@@ -17,50 +17,33 @@ pub(crate) mod cut;
 mod reader;
 pub(crate) mod sieve;
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use tapline_api::metrics::Metric;
-use tapline_api::offset::{OffsetMark, SourceBatch};
 use tapline_api::source::OffsetReader;
-use tapline_api::{Error, Record, Result, SchemaRef};
+use tapline_api::{Error, Result, SchemaRef};
 use tapline_cdc::clock::Instant;
-use tapline_cdc::envelope::SnapshotMarker;
-use tapline_cdc::headers::uuid_v7;
-use tapline_cdc::java::hash_map_order;
 use tapline_cdc::metrics::SnapshotMetrics;
-use tapline_cdc::notification::{Aggregate, Notifier};
 use tapline_cdc::signal::{Execute, matches};
-use tapline_cdc::snapshot::{Chunks, Ledger, Progress, progress_partition};
+use tapline_cdc::snapshot::{
+    self as shared, Chunks, Database, Key, Parts, Planned, Progress, Run, stale, stored_progress,
+};
 use tapline_databases::postgres::{self, identifier, literal, qualified};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
 
 use crate::catalog::Catalog;
 use crate::config::Options;
 use crate::event::{Events, Origin};
 use crate::lsn::Lsn;
 use crate::output::Output;
-use crate::position::{Position, SnapshotState};
+use crate::position::{Position, SnapshotState, partition};
 use crate::publication::captured_tables;
-use crate::signals::random;
 use crate::table::Plan;
 use crate::wire::{Connection, Role};
 
-use reader::{Reader, Work};
-
-/// The number that the first stored position of a run counts as; those of chunks follow.
-pub(crate) const RUNNING: u64 = 1;
-
-/// What the stored end of a snapshot counts as.
-pub(crate) const COMPLETED: u64 = u64::MAX;
+use reader::Reader;
 
 /// How many tables are locked and looked at in one go.
 const AHEAD: usize = 256;
-
-/// How often to tell how far a table is.
-const PROGRESS: Duration = Duration::from_secs(10);
 
 /// The sessions of a snapshot: one to plan with, and those that read.
 #[derive(Debug)]
@@ -78,9 +61,9 @@ pub(crate) enum Kind<'a> {
     Blocking(&'a Execute, Position),
 }
 
-/// A snapshot to be taken.
+/// A snapshot to be taken: what plans its tables.
 pub(crate) struct Snapshot<'a> {
-    options: Arc<Options>,
+    options: &'a Options,
     version: u32,
     catalog: &'a mut Catalog,
     offsets: &'a dyn OffsetReader,
@@ -91,49 +74,15 @@ pub(crate) struct Snapshot<'a> {
     /// The schema of the source block.
     source: SchemaRef,
     tables: Vec<(String, String)>,
-    /// How many of `tables` are planned, and told of.
-    planned: usize,
-    told: usize,
-    /// The names of `tables`, as notifications give them.
-    names: String,
-    current: Option<Current>,
-    shared: Arc<Shared>,
 }
 
-/// What the readers of a snapshot share.
+/// A table, and how it is asked for.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    origin: Origin,
-    /// What goes with every batch; none when nothing is stored.
-    position: Option<Position>,
-    /// The name of what the snapshot sees.
-    seen: String,
-    ledger: Mutex<Ledger>,
-    /// Readers that may still come upon a row.
-    reading: std::sync::atomic::AtomicUsize,
-    tables: usize,
-    metrics: SnapshotMetrics,
-    begun: tokio::time::Instant,
-    notifier: Notifier,
-    /// All captured tables, as notifications name them.
-    captured: String,
-}
-
-/// The table that chunks are given out of.
-#[derive(Debug)]
-struct Current {
-    index: usize,
-    /// As the ledger numbers it.
-    number: usize,
-    plan: Arc<Plan>,
+pub(crate) struct Source {
+    pub(crate) plan: Plan,
     plain: bool,
     /// A query of the user's own.
     query: Option<String>,
-    scanned: Metric,
-    key: Vec<String>,
-    progress: Progress,
-    weight: u64,
-    rows: Arc<AtomicU64>,
 }
 
 /// Opens the snapshot's transactions. `exported` is the name of a snapshot to see the database by; without one they take
@@ -153,15 +102,6 @@ pub(crate) async fn open(options: &Options, exported: Option<&str>) -> Result<Se
         readers.push(session(options, exported).await?);
     }
     Ok(Sessions { planner, readers })
-}
-
-/// In the order of a Java set.
-fn names(tables: &[(String, String)]) -> String {
-    let name = |(schema, table): &(String, String)| format!("{schema}.{table}");
-    let mut names: Vec<String> = tables.iter().map(name).collect();
-    names.sort();
-    hash_map_order(&mut names, |name| name);
-    names.join(",")
 }
 
 async fn session(options: &Options, exported: Option<&str>) -> Result<Connection> {
@@ -215,30 +155,8 @@ pub(crate) async fn snapshot_tables(catalog: &Catalog, options: &Options) -> Res
     Ok(tables)
 }
 
-/// How far a former run came with a table.
-pub(crate) async fn stored_progress(
-    offsets: &dyn OffsetReader,
-    options: &Options,
-    schema: &str,
-    table: &str,
-) -> Result<Option<Progress>> {
-    let partition = progress_partition(options.naming.prefix(), &format!("{schema}.{table}"));
-    let stored = offsets.offset(&partition).await?;
-    Ok(stored.as_ref().and_then(Progress::from_offset))
-}
-
-impl Shared {
-    /// A notification, for the topic.
-    fn tell(&self, kind: &str, data: &[(&str, String)]) -> Vec<Record> {
-        if self.notifier.is_silent() {
-            return Vec::new();
-        }
-        let id = uuid_v7(Instant::now().millis(), random());
-        let record = self
-            .notifier
-            .notify(&id, Aggregate::Initial, kind, data, Instant::now());
-        record.into_iter().collect()
-    }
+fn name((schema, table): &(String, String)) -> String {
+    format!("{schema}.{table}")
 }
 
 impl<'a> Snapshot<'a> {
@@ -246,7 +164,7 @@ impl<'a> Snapshot<'a> {
     /// position to stream from. `stored` tells the numbers of stored offsets.
     #[expect(clippy::too_many_arguments, reason = "the parts of a task")]
     pub(crate) async fn run(
-        options: &Options,
+        options: &'a Options,
         version: u32,
         catalog: &'a mut Catalog,
         events: &Events,
@@ -289,7 +207,6 @@ impl<'a> Snapshot<'a> {
             replication: None,
         };
         let mut tables = snapshot_tables(catalog, options).await?;
-        let name = |(schema, table): &(String, String)| format!("{schema}.{table}");
         if let Some(execute) = execute {
             tables.retain(|table| matches(&execute.collections, &name(table)));
         }
@@ -301,21 +218,27 @@ impl<'a> Snapshot<'a> {
                 .map(name)
                 .collect(),
         };
-        let shared = Arc::new(Shared {
-            origin,
-            position: execute.is_none().then_some(position),
+        let prefix = options.naming.prefix();
+        let names: Vec<String> = tables.iter().map(name).collect();
+        // Marks that wait for a batch go out with the first one.
+        let marks = output.batch(Vec::new(), 0, None).marks;
+        let stores = execute.is_none();
+        let run = Arc::new(Run::new(Parts {
+            sender: output.sender(),
+            queue: output.queue().clone(),
+            position: stores.then(|| (partition(prefix), output.offset(&position))),
             seen: lsn.to_string(),
-            ledger: Mutex::new(Ledger::new(RUNNING)),
-            reading: sessions.readers.len().into(),
+            readers: sessions.readers.len(),
             tables: tables.len(),
             metrics: metrics.clone(),
-            begun: tokio::time::Instant::now(),
             notifier: options.notifier.clone(),
             captured: captured.join(","),
-        });
-        metrics.started(tables.len(), tables.len());
+            chunk_bytes: options.snapshot_chunk_bytes,
+            batch_records: options.batch_records,
+            batch_bytes: options.batch_bytes,
+        }));
         let mut snapshot = Self {
-            options: Arc::new(options.clone()),
+            options,
             version,
             catalog,
             offsets,
@@ -323,12 +246,7 @@ impl<'a> Snapshot<'a> {
             execute,
             planner: sessions.planner,
             source: events.source_schema().clone(),
-            names: names(&tables),
             tables,
-            planned: 0,
-            told: 0,
-            current: None,
-            shared,
         };
         if options.snapshot_shared_lock {
             for (schema, table) in snapshot.tables.clone() {
@@ -336,51 +254,35 @@ impl<'a> Snapshot<'a> {
             }
         }
         tracing::info!(tables = snapshot.tables.len(), %lsn, resumes, "snapshot begins");
-        // Before any row goes out it is known that a snapshot is under way: a deleted row might stay for ever else.
-        let begun = SourceBatch {
-            flush: true,
-            ..output.batch(
-                snapshot.shared.tell("STARTED", &[]),
-                0,
-                snapshot.shared.position.as_ref(),
-            )
+        let forgotten = match resumes || !stores {
+            true => Vec::new(),
+            false => stale(offsets, prefix, &names).await?,
         };
-        send(output, begun).await?;
-        if execute.is_none() && !snapshot.tables.is_empty() {
-            wait(&mut stored, RUNNING).await?;
-        }
-        snapshot
-            .read(events, output, sessions.readers, stored.clone())
-            .await?;
+        let told = run.tell("STARTED", &[]);
+        run.begin(told, marks, forgotten, &mut stored).await?;
+        let own = Arc::new(options.clone());
+        let reader = |connection, asks, outlet| {
+            let (options, events, origin) = (own.clone(), events.fork(), origin.clone());
+            Reader::new(options, connection, events, origin, outlet).run(asks)
+        };
+        shared::read(
+            &run,
+            &mut snapshot,
+            prefix,
+            &names,
+            sessions.readers,
+            reader,
+            &stored,
+        )
+        .await?;
         let completed = Position {
             snapshot: Some(SnapshotState::Completed),
             ..position
         };
-        let told = snapshot.shared.tell("COMPLETED", &[]);
-        let mut last = SourceBatch {
-            flush: true,
-            ..output.batch(told, 0, execute.is_none().then_some(&completed))
-        };
-        if execute.is_none() {
-            let ledger = snapshot
-                .shared
-                .ledger
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let after = last.records.len();
-            last.marks.extend(ledger.partitions().map(|partition| OffsetMark {
-                after,
-                partition: partition.clone(),
-                offset: None,
-            }));
-        }
-        send(output, last).await?;
-        // Streaming before that would let a kill take changes for ones that a snapshot is still to come to.
-        if execute.is_none() {
-            wait(&mut stored, COMPLETED).await?;
-        }
+        let told = run.tell("COMPLETED", &[]);
+        let end = output.offset(&completed);
+        run.complete(told, end, &mut stored).await?;
         snapshot.planner.close(false).await;
-        metrics.ended(true, snapshot.shared.begun.elapsed().as_secs());
         tracing::info!("snapshot is complete");
         Ok(Position {
             snapshot: None,
@@ -388,176 +290,9 @@ impl<'a> Snapshot<'a> {
         })
     }
 
-    /// Answers the readers until all have ended.
-    async fn read(
-        &mut self,
-        events: &Events,
-        output: &Output,
-        connections: Vec<Connection>,
-        stored: watch::Receiver<u64>,
-    ) -> Result<()> {
-        let (asks, mut asked) = mpsc::channel::<oneshot::Sender<Option<Work>>>(1);
-        let mut readers = JoinSet::new();
-        for connection in connections {
-            let reader = Reader::new(
-                self.options.clone(),
-                connection,
-                events.fork(),
-                output.clone(),
-                self.shared.clone(),
-                stored.clone(),
-            );
-            readers.spawn(reader.run(asks.clone()));
-        }
-        drop(asks);
-        loop {
-            tokio::select! {
-                Some(ask) = asked.recv() => {
-                    let work = self.next().await?;
-                    // A reader that has failed says so below.
-                    let _ = ask.send(work);
-                }
-                ended = readers.join_next() => match ended {
-                    None => return Ok(()),
-                    Some(Ok(result)) => result?,
-                    Some(Err(_)) => {
-                        return Err(Error::fatal("a snapshot's reader ended unexpectedly; the log has more"));
-                    }
-                }
-            }
-        }
-    }
-
-    /// The next chunk to read, planning the next table where one is due.
-    async fn next(&mut self) -> Result<Option<Work>> {
-        loop {
-            let claim = self
-                .shared
-                .ledger
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .claim();
-            if let (Some(claim), Some(current)) = (claim, &self.current)
-                && current.number == claim.table
-            {
-                let first = match (claim.chunk, current.index) {
-                    (0, 0) => SnapshotMarker::First,
-                    (0, _) => SnapshotMarker::FirstInDataCollection,
-                    _ => SnapshotMarker::True,
-                };
-                let table = format!("{}.{}", current.plan.table.schema, current.plan.table.name);
-                let asked = self.execute.and_then(|execute| execute.condition(&table));
-                let parts: Vec<String> = cut::condition(&current.key, &current.progress.chunks, claim.chunk)
-                    .into_iter()
-                    .chain(asked.map(|asked| format!("({asked})")))
-                    .collect();
-                let condition = (!parts.is_empty()).then(|| parts.join(" AND "));
-                let told = std::mem::replace(&mut self.told, self.planned);
-                let told = if told == self.planned || self.shared.notifier.is_silent() {
-                    Vec::new()
-                } else {
-                    self.shared.tell(
-                        "IN_PROGRESS",
-                        &[
-                            ("current_collection_in_progress", table),
-                            ("data_collections", self.names.clone()),
-                        ],
-                    )
-                };
-                return Ok(Some(Work {
-                    claim,
-                    sql: copy_statement(
-                        &current.plan,
-                        current.plain,
-                        current.query.as_deref(),
-                        condition.as_deref(),
-                    ),
-                    scanned: current.scanned.clone(),
-                    told,
-                    plan: current.plan.clone(),
-                    first,
-                    weight: current.weight,
-                    index: current.index,
-                    rows: current.rows.clone(),
-                }));
-            }
-            let Some((schema, table)) = self.tables.get(self.planned).cloned() else {
-                return Ok(None);
-            };
-            self.current = self.plan(&schema, &table).await?;
-            self.planned += 1;
-        }
-    }
-
-    async fn plan(&mut self, schema: &str, table: &str) -> Result<Option<Current>> {
-        if self.planned.is_multiple_of(AHEAD) {
-            self.look_ahead().await?;
-        }
-        let Some(found) = self.catalog.table(schema, table).await? else {
-            return Ok(None);
-        };
-        let name = format!("{schema}.{table}");
-        let query = self.options.overrides.iter().find(|(table, _)| *table == name);
-        let query = query.map(|(_, query)| query.clone());
-        // What a query of the user's own gives is not cut: it may be slow, and need not be the table's rows.
-        let key = match &query {
-            Some(_) => Vec::new(),
-            None => cut::cutting_key(&found),
-        };
-        let chunk = self.options.snapshot_chunk_bytes;
-        let small = self.catalog.size_ahead(schema, table);
-        let small = small.filter(|bytes| *bytes < chunk.saturating_mul(2));
-        let stored = if self.resumes {
-            stored_progress(self.offsets, &self.options, schema, table).await?
-        } else {
-            None
-        };
-        // Another key than that it was cut by: what the chunks were can't be told any more.
-        let stored = stored.filter(|progress| progress.key.is_empty() || progress.key == key);
-        let (progress, bytes) = match stored {
-            Some(progress) => (progress, 0),
-            None if query.is_some() => (Progress::new(Vec::new(), Chunks::default()), 0),
-            // Too small to be cut: not asked about again.
-            None if small.is_some() => (
-                Progress::new(Vec::new(), Chunks::default()),
-                small.unwrap_or_default(),
-            ),
-            None => {
-                let cut = cut::cut(&mut self.planner, self.version, &found, &key, chunk).await?;
-                (Progress::new(cut.key, cut.chunks), cut.bytes)
-            }
-        };
-        let plain = found.plain;
-        let plan = Plan::new(found, &self.options, &self.source)?;
-        let by_chunk = !progress.key.is_empty() || progress.chunks.count() == 1;
-        let partition = progress_partition(self.options.naming.prefix(), &format!("{schema}.{table}"));
-        let weight = match bytes {
-            0 => self.options.snapshot_chunk_bytes,
-            bytes => bytes / u64::from(progress.chunks.count()),
-        };
-        let number = self
-            .shared
-            .ledger
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .add(partition, progress.clone(), by_chunk);
-        Ok(Some(Current {
-            index: self.planned,
-            number,
-            plan: Arc::new(plan),
-            plain,
-            query,
-            scanned: self.shared.metrics.rows_of(&name),
-            key: progress.key.clone(),
-            progress,
-            weight,
-            rows: Arc::default(),
-        }))
-    }
-
     /// Locks the next tables, and reads their definitions.
-    async fn look_ahead(&mut self) -> Result<()> {
-        let next = self.tables.iter().skip(self.planned).take(AHEAD);
+    async fn look_ahead(&mut self, from: usize) -> Result<()> {
+        let next = self.tables.iter().skip(from).take(AHEAD);
         let next: Vec<(String, String)> = next.cloned().collect();
         if let [(schema, table)] = next.as_slice() {
             return self.lock(schema, table).await;
@@ -581,33 +316,87 @@ impl<'a> Snapshot<'a> {
     }
 }
 
-/// Waits until what is numbered so is stored.
-pub(crate) async fn wait(stored: &mut watch::Receiver<u64>, number: u64) -> Result<()> {
-    match stored.wait_for(|stored| *stored >= number).await {
-        Ok(_) => Ok(()),
-        Err(_) => Err(stopped()),
-    }
-}
+impl Database for Snapshot<'_> {
+    type Plan = Source;
 
-async fn send(output: &Output, batch: SourceBatch) -> Result<()> {
-    if output.send(batch).await {
-        return Ok(());
+    async fn plan(&mut self, index: usize) -> Result<Option<Planned<Source>>> {
+        if index.is_multiple_of(AHEAD) {
+            self.look_ahead(index).await?;
+        }
+        let Some((schema, table)) = self.tables.get(index).cloned() else {
+            return Ok(None);
+        };
+        let (schema, table) = (schema.as_str(), table.as_str());
+        let Some(found) = self.catalog.table(schema, table).await? else {
+            return Ok(None);
+        };
+        let name = format!("{schema}.{table}");
+        let query = self.options.overrides.of(&name).map(str::to_owned);
+        // What a query of the user's own gives is not cut: it may be slow, and need not be the table's rows.
+        let key = match &query {
+            Some(_) => Vec::new(),
+            None => cut::cutting_key(&found),
+        };
+        let chunk = self.options.snapshot_chunk_bytes;
+        let small = self.catalog.size_ahead(schema, table);
+        let small = small.filter(|bytes| *bytes < chunk.saturating_mul(2));
+        let stored = if self.resumes {
+            stored_progress(self.offsets, self.options.naming.prefix(), &name).await?
+        } else {
+            None
+        };
+        // Another key than that it was cut by: what the chunks were can't be told any more.
+        let stored = stored.filter(|progress| progress.key.is_empty() || progress.key == key);
+        let (progress, bytes) = match stored {
+            Some(progress) => (progress, 0),
+            None if query.is_some() => (Progress::new(Vec::new(), Chunks::default()), 0),
+            // Too small to be cut: not asked about again.
+            None if small.is_some() => (
+                Progress::new(Vec::new(), Chunks::default()),
+                small.unwrap_or_default(),
+            ),
+            None => {
+                let cut = cut::cut(&mut self.planner, self.version, &found, &key, chunk).await?;
+                (Progress::new(cut.key, cut.chunks), cut.bytes)
+            }
+        };
+        let plain = found.plain;
+        let plan = Plan::new(found, self.options, &self.source)?;
+        Ok(Some(Planned {
+            plan: Arc::new(Source { plan, plain, query }),
+            progress,
+            grows: false,
+            bytes,
+        }))
     }
-    Err(stopped())
-}
 
-fn stopped() -> Error {
-    Error::retriable("the task is being stopped")
+    fn statement(&self, _: usize, source: &Source, key: &[String], chunks: &Chunks, chunk: u32) -> String {
+        let table = &source.plan.table;
+        let name = format!("{}.{}", table.schema, table.name);
+        let asked = self.execute.and_then(|execute| execute.condition(&name));
+        let parts: Vec<String> = cut::condition(key, chunks, chunk)
+            .into_iter()
+            .chain(asked.map(|asked| format!("({asked})")))
+            .collect();
+        let condition = (!parts.is_empty()).then(|| parts.join(" AND "));
+        copy_statement(source, condition.as_deref())
+    }
+
+    async fn bound(&mut self, _: usize, _: &Source, _: &[String], _: &Chunks) -> Result<Option<Key>> {
+        // Tables are cut before they are read.
+        Ok(None)
+    }
 }
 
 /// `COPY table (…)` where that gives all rows, which is a little faster, else by a query.
-fn copy_statement(plan: &Plan, plain: bool, query: Option<&str>, condition: Option<&str>) -> String {
+fn copy_statement(source: &Source, condition: Option<&str>) -> String {
+    let (plan, query) = (&source.plan, &source.query);
     let name = match query {
         // On lines of its own: it may end in a comment.
         Some(query) => format!("(\n{query}\n) AS snapshot_select"),
         None => qualified(&plan.table.schema, &plan.table.name),
     };
-    let plain = plain && query.is_none();
+    let plain = source.plain && query.is_none();
     let columns: Vec<String> = plan.column_names().map(identifier).collect();
     let columns = columns.join(", ");
     match condition {

@@ -9,7 +9,7 @@ use tapline_api::source::{SourceContext, SourceTask};
 use tapline_api::{Error, Result};
 use tapline_cdc::channels::Outside;
 use tapline_cdc::metrics::{QueueMetrics, SourceMetrics};
-use tapline_cdc::snapshot::Progress;
+use tapline_cdc::snapshot::{COMPLETED, Progress, RUNNING};
 use tapline_cdc::transaction::Transactions;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -21,7 +21,6 @@ use crate::lsn::Lsn;
 use crate::output::{self, Batches};
 use crate::position::{Cluster, Position, SnapshotState, cluster_partition, partition};
 use crate::signals::{Signals, signals_partition};
-use crate::snapshot::{COMPLETED, RUNNING};
 
 /// One run of the connector's only task.
 #[derive(Debug, Default)]

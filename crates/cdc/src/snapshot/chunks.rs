@@ -46,6 +46,11 @@ impl Chunks {
         Self { bounds }
     }
 
+    /// Cuts the last chunk at a key behind all bounds.
+    pub fn push(&mut self, bound: Key) {
+        self.bounds.push(bound);
+    }
+
     /// The bounds.
     pub fn bounds(&self) -> &[Key] {
         &self.bounds

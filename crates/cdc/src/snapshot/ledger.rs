@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use tapline_api::offset::{Offset, Partition};
 
+use super::chunks::Key;
 use super::progress::Progress;
 
 /// A chunk that somebody reads.
@@ -46,12 +47,14 @@ impl Ledger {
         }
     }
 
-    /// Adds a table with what is left of it. `by_chunk` when its chunks mean the same in another snapshot.
-    pub fn add(&mut self, partition: Partition, progress: Progress, by_chunk: bool) -> usize {
+    /// Adds a table with what is left of it. `by_chunk` when its chunks mean the same in another snapshot. Of one that
+    /// `grows`, the last chunk is not done, and given out by [`extend`](Self::extend).
+    pub fn add(&mut self, partition: Partition, progress: Progress, by_chunk: bool, grows: bool) -> usize {
         let table = self.tables.len();
         let left = progress.left();
+        let given = left.len().saturating_sub(grows.into());
         self.queue
-            .extend(left.iter().map(|&chunk| Claim { table, chunk }));
+            .extend(left.iter().take(given).map(|&chunk| Claim { table, chunk }));
         self.tables.push(Table {
             partition,
             by_chunk,
@@ -61,6 +64,20 @@ impl Ledger {
             progress,
         });
         table
+    }
+
+    /// Gives out the last chunk of a table that grows, up to `bound`, behind which there is another one then.
+    pub fn extend(&mut self, table: usize, bound: Option<Key>) {
+        let Some(growing) = self.tables.get_mut(table) else {
+            return;
+        };
+        let chunk = growing.progress.chunks.count() - 1;
+        self.queue.push_back(Claim { table, chunk });
+        if let Some(bound) = bound {
+            growing.progress.chunks.push(bound);
+            growing.unread += 1;
+            growing.undone += 1;
+        }
     }
 
     /// The next chunk to read, of the tables added so far.
@@ -133,8 +150,8 @@ mod tests {
         let (a, b) = (progress_partition("g", "a"), progress_partition("g", "b"));
         let mut half = progress(3);
         half.finish(0, "V");
-        ledger.add(a.clone(), half, true);
-        ledger.add(b.clone(), progress(2), false);
+        ledger.add(a.clone(), half, true, false);
+        ledger.add(b.clone(), progress(2), false, false);
         let claims: Vec<Claim> = std::iter::from_fn(|| ledger.claim()).collect();
         let places: Vec<_> = claims.iter().map(|claim| (claim.table, claim.chunk)).collect();
         assert_eq!(places, [(0, 1), (0, 2), (1, 0), (1, 1)]);
@@ -148,5 +165,24 @@ mod tests {
         let (stored, number) = ledger.done(&claims[3..4], "W");
         assert_eq!((stored[0].0.clone(), number), (b, 3));
         assert!(Progress::from_offset(&stored[0].1).unwrap().left().is_empty());
+    }
+
+    #[test]
+    fn a_table_that_grows_is_given_out_as_it_is_cut() {
+        let mut ledger = Ledger::new(1);
+        let mut half = progress(2);
+        half.finish(0, "V");
+        let table = ledger.add(progress_partition("g", "a"), half, true, true);
+        assert_eq!(ledger.claim(), None);
+        ledger.extend(table, Some(vec!["7".into()]));
+        let first = ledger.claim().unwrap();
+        assert_eq!((first.chunk, ledger.read(first)), (1, false));
+        ledger.extend(table, None);
+        let last = ledger.claim().unwrap();
+        assert_eq!((last.chunk, ledger.read(last)), (2, true));
+        let (stored, _) = ledger.done(&[first, last], "W");
+        let stored = Progress::from_offset(&stored[0].1).unwrap();
+        assert!(stored.left().is_empty());
+        assert_eq!(stored.chunks.count(), 3);
     }
 }

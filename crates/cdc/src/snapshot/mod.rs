@@ -18,13 +18,23 @@
 //!
 //! So of every key the records only grow newer, none is missing, and what a kill repeats are chunks that were being read.
 //!
-//! Everything here is pure. A database supplies how to find bounds, how to read a range, and a name for what a snapshot
-//! sees (a log position, a GTID set), with the means to say whether that includes a transaction.
+//! A database supplies how to find bounds, how to read a range, and a name for what a snapshot sees (a log position, a GTID
+//! set), with the means to say whether that includes a transaction. What is to be read, what was told and what is stored
+//! is decided here: `chunks`, `progress`, `ledger` and `sieve` are pure; `run`, `work` and `outlet` are the traffic between
+//! the readers, the one who plans, and what is stored.
 
 mod chunks;
 mod ledger;
+mod outlet;
 mod progress;
+mod run;
+mod sieve;
+mod work;
 
 pub use chunks::{Chunks, Key, KeyOrder};
 pub use ledger::{Claim, Ledger};
+pub use outlet::Outlet;
 pub use progress::{Change, Progress, Verdict, progress_partition};
+pub use run::{COMPLETED, Parts, RUNNING, Run, stale, stored_progress, wait};
+pub use sieve::Sieve;
+pub use work::{Asks, Database, Planned, Work, read};

@@ -1,7 +1,7 @@
 //! Checks of single options, with Debezium's words.
 
 use tapline_api::config::{Config, ConfigValue};
-use tapline_cdc::check::invalid;
+use tapline_cdc::check::{JAVA, NOT_YET, invalid};
 pub(super) use tapline_cdc::check::{
     key_columns, non_negative, one_of, operations, patterns, positive, topic_part, topic_prefix,
 };
@@ -14,8 +14,11 @@ pub(super) fn server_id(name: &str, value: &ConfigValue) -> Option<String> {
     }
 }
 
-/// Options whose setting would change what is written, and that nothing reads yet.
-const UNSUPPORTED: &[(&str, &[&str])] = &[
+/// Percona Server's locks.
+const PERCONA: &str = "locks as Percona Server alone can, which has not been tried";
+
+/// What is not supported; see [`tapline_cdc::check::unsupported`].
+const UNSUPPORTED: &[(&str, &[&str], &str)] = &[
     (
         "snapshot.mode",
         &[
@@ -25,53 +28,40 @@ const UNSUPPORTED: &[(&str, &[&str])] = &[
             "no_data",
             "schema_only",
             "when_needed",
+            "recovery",
+            "schema_only_recovery",
+            "never",
+            "configuration_based",
         ],
+        JAVA,
     ),
-    ("snapshot.locking.mode", &["minimal", "extended", "none"]),
-    ("snapshot.query.mode", &["select_all"]),
-    ("snapshot.select.statement.overrides", &[]),
-    ("snapshot.tables.order.by.row.count", &["disabled"]),
-    ("event.processing.failure.handling.mode", &["fail"]),
-    ("event.deserialization.failure.handling.mode", &["fail"]),
-    ("database.ssl.keystore.password", &[]),
-    ("database.ssl.truststore.password", &[]),
-    ("post.processors", &[]),
+    ("snapshot.mode.custom.name", &[], JAVA),
+    ("snapshot.locking.mode", &["minimal", "extended", "none"], PERCONA),
+    ("snapshot.locking.mode.custom.name", &[], JAVA),
+    ("snapshot.query.mode", &["select_all"], JAVA),
+    ("snapshot.query.mode.custom.name", &[], JAVA),
+    ("event.processing.failure.handling.mode", &["fail"], NOT_YET),
+    ("event.deserialization.failure.handling.mode", &["fail"], NOT_YET),
+    ("database.ssl.keystore.password", &[], NOT_YET),
+    ("database.ssl.truststore.password", &[], NOT_YET),
+    ("post.processors", &[], NOT_YET),
     (
         "schema.history.internal",
         &["io.debezium.storage.kafka.history.KafkaSchemaHistory"],
+        NOT_YET,
     ),
     (
         "transaction.metadata.factory",
         &["io.debezium.pipeline.txmetadata.DefaultTransactionMetadataFactory"],
+        JAVA,
     ),
-    ("sourceinfo.struct.maker", &[]),
-    ("openlineage.integration.enabled", &["false"]),
+    ("sourceinfo.struct.maker", &[], JAVA),
+    ("openlineage.integration.enabled", &["false"], NOT_YET),
 ];
 
-/// Options that are set to something not supported yet, with what to say about each.
+/// Options that are set to something not supported, with what to say about each.
 pub(super) fn unsupported(config: &Config) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    for (name, value) in config.iter() {
-        let Some(value) = value.map(str::trim).filter(|value| !value.is_empty()) else {
-            continue;
-        };
-        let bad = match UNSUPPORTED.iter().find(|(option, _)| *option == name) {
-            Some((_, fine)) => !fine.iter().any(|fine| fine.eq_ignore_ascii_case(value)),
-            None => name.starts_with("snapshot.select.statement.overrides."),
-        };
-        if bad {
-            let shown = if name.contains("password") {
-                "[hidden]"
-            } else {
-                value
-            };
-            found.push((
-                name.to_owned(),
-                format!("The '{name}' value is invalid: '{shown}' is not supported yet"),
-            ));
-        }
-    }
-    found
+    tapline_cdc::check::unsupported(config, UNSUPPORTED)
 }
 
 #[cfg(test)]
@@ -81,7 +71,7 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_refused_by_name() {
         let config: Config = [
-            ("snapshot.mode", "recovery"),
+            ("snapshot.mode", "custom"),
             ("database.ssl.truststore.password", "pssst"),
             ("snapshot.select.statement.overrides", ""),
             ("snapshot.locking.mode", "NONE"),

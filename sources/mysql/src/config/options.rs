@@ -38,7 +38,7 @@ pub(crate) static OPTIONS: ConfigDef = ConfigDef::new(&[
     ConfigKey::new("streaming.delay.ms", Kind::Long, "Time to wait between a snapshot and streaming, in milliseconds.").default("0").form(CONNECTOR, 9, Width::Medium, "Streaming Delay (milliseconds)").valid(Validator::Custom(check::non_negative)),
     ConfigKey::new("snapshot.include.collection.list", Kind::List, "Regular expressions of tables whose rows a snapshot reads; all captured ones if empty.").importance(Importance::Medium).form(CONNECTOR, 10, Width::Long, "Snapshot mode include data collection").valid(Validator::Custom(check::patterns)),
     ConfigKey::new("snapshot.fetch.size", Kind::Int, "Kept for compatibility: a snapshot is a stream of rows.").importance(Importance::Medium).form(CONNECTOR, 11, Width::Medium, "Snapshot fetch size").valid(Validator::Custom(check::non_negative)),
-    ConfigKey::new("snapshot.max.threads", Kind::Int, "Kept for compatibility.").default("1").importance(Importance::Medium).form(CONNECTOR, 12, Width::Short, "Snapshot maximum threads").valid(Validator::Custom(check::positive)),
+    ConfigKey::new("snapshot.max.threads", Kind::Int, "How many sessions read a snapshot's chunks.").default("1").importance(Importance::Medium).form(CONNECTOR, 12, Width::Short, "Snapshot maximum threads").valid(Validator::Custom(check::positive)),
     ConfigKey::new("snapshot.max.threads.multiplier", Kind::Int, "Kept for compatibility.").default("1").importance(Importance::Medium).form(CONNECTOR, 13, Width::Short, "Snapshot maximum thread multiplier"),
     ConfigKey::new("legacy.snapshot.max.threads", Kind::Boolean, "Kept for compatibility: whether one thread reads a table.").default("false").form(CONNECTOR, 14, Width::Short, "Enforces using a single thread per table regardless of table size"),
     ConfigKey::new("internal.legacy.snapshot.max.threads", Kind::Boolean, "Kept for compatibility: whether one thread reads a table.").default("false").form(CONNECTOR, 14, Width::Short, "Enforces using a single thread per table regardless of table size"),
@@ -78,7 +78,7 @@ pub(crate) static OPTIONS: ConfigDef = ConfigDef::new(&[
     ConfigKey::new("use.nongraceful.disconnect", Kind::Boolean, "Kept for compatibility.").default("false").importance(Importance::Medium).form(CONNECTOR, 48, Width::Short, "Use Non-graceful Disconnect"),
     ConfigKey::new("binlog.net.write.timeout", Kind::Long, "Seconds that the server waits for the stream to be read (net_write_timeout); 0 for the server's own.").default("0").importance(Importance::Medium).form(CONNECTOR, 49, Width::Short, "Binlog Net Write Timeout"),
     ConfigKey::new("binlog.net.read.timeout", Kind::Long, "Seconds that the server waits for the connector's answers (net_read_timeout); 0 for the server's own.").default("0").importance(Importance::Medium).form(CONNECTOR, 50, Width::Short, "Binlog Net Read Timeout"),
-    ConfigKey::new("snapshot.mode", Kind::String, "When a snapshot is taken: initial, initial_only, always, no_data (schemas alone), when_needed, recovery (of a lost schema history).").default("initial").form(CONNECTOR, 51, Width::Short, "Snapshot mode").valid(Validator::Custom(|name, value| check::one_of(name, value, &["always", "when_needed", "initial", "no_data", "schema_only", "recovery", "schema_only_recovery", "initial_only", "never"]))),
+    ConfigKey::new("snapshot.mode", Kind::String, "When a snapshot is taken: initial, initial_only, always, no_data (schemas alone), when_needed, recovery (of a lost schema history), never (the log from its beginning), configuration_based.").default("initial").form(CONNECTOR, 51, Width::Short, "Snapshot mode").valid(Validator::Custom(|name, value| check::one_of(name, value, &["always", "when_needed", "initial", "no_data", "schema_only", "recovery", "schema_only_recovery", "initial_only", "never", "configuration_based", "custom"]))),
     ConfigKey::new("snapshot.query.mode", Kind::String, "How a snapshot's queries are made.").default("select_all").form(CONNECTOR, 52, Width::Short, "Snapshot query mode"),
     ConfigKey::new("snapshot.query.mode.custom.name", Kind::String, "Name of a snapshot query of one's own (Java).").importance(Importance::Medium).form(CONNECTOR, 53, Width::Medium, "Snapshot Query Mode Custom Name"),
     ConfigKey::new("bigint.unsigned.handling.mode", Kind::String, "How BIGINT UNSIGNED appears: long (int64, negative above its range), precise (Decimal).").default("long").importance(Importance::Medium).form(CONNECTOR, 54, Width::Short, "The mode for handling bigint-unsigned values").valid(Validator::Custom(|name, value| check::one_of(name, value, &["long", "precise"]))),
@@ -139,6 +139,13 @@ pub(crate) static OPTIONS: ConfigDef = ConfigDef::new(&[
 
 /// What Debezium reads without listing it.
 pub(crate) static UNLISTED: ConfigDef = ConfigDef::new(&[
+    ConfigKey::new(
+        "internal.snapshot.chunk.bytes",
+        Kind::Long,
+        "About how many bytes of a table a snapshot reads as one chunk, which a kill repeats at most once per connection.",
+    )
+    .default("16777216")
+    .valid(Validator::Custom(check::positive)),
     ConfigKey::new(
         "skip.messages.without.change",
         Kind::Boolean,

@@ -22,6 +22,9 @@ const COM_BINLOG_DUMP_GTID: u8 = 0x1e;
 /// The dump goes through the executed set, not through a position alone.
 const BINLOG_THROUGH_GTID: u16 = 0x04;
 
+/// The dump ends where the log does.
+const BINLOG_DUMP_NON_BLOCK: u16 = 0x01;
+
 /// MariaDB: statements come before their rows.
 const BINLOG_SEND_ANNOTATE_ROWS: u16 = 0x02;
 
@@ -236,13 +239,14 @@ impl Connection {
     }
 
     /// Starts the dump at a file and position. MariaDB takes `@slave_connect_state` instead, when it is set; `annotate`
-    /// asks it for the statements too.
+    /// asks it for the statements too, `ends` for what there is now alone.
     pub(crate) async fn dump(
         &mut self,
         server_id: u32,
         file: &str,
         position: u64,
         annotate: bool,
+        ends: bool,
     ) -> Result<(), Error> {
         let mut command = BytesMut::new();
         command.put_u8(COM_BINLOG_DUMP);
@@ -251,7 +255,8 @@ impl Connection {
                 "position {position} of {file} is beyond 4 GiB, where this server can't be asked to begin"
             ))
         })?);
-        command.put_u16_le(if annotate { BINLOG_SEND_ANNOTATE_ROWS } else { 0 });
+        let annotate = if annotate { BINLOG_SEND_ANNOTATE_ROWS } else { 0 };
+        command.put_u16_le(annotate | if ends { BINLOG_DUMP_NON_BLOCK } else { 0 });
         command.put_u32_le(server_id);
         command.put_slice(file.as_bytes());
         self.command(&command).await
@@ -265,10 +270,12 @@ impl Connection {
         file: &str,
         position: u64,
         set: Option<&[u8]>,
+        ends: bool,
     ) -> Result<(), Error> {
         let mut command = BytesMut::new();
         command.put_u8(COM_BINLOG_DUMP_GTID);
-        command.put_u16_le(if set.is_some() { BINLOG_THROUGH_GTID } else { 0 });
+        let through = if set.is_some() { BINLOG_THROUGH_GTID } else { 0 };
+        command.put_u16_le(through | if ends { BINLOG_DUMP_NON_BLOCK } else { 0 });
         command.put_u32_le(server_id);
         command.put_u32_le(u32::try_from(file.len()).unwrap_or_default());
         command.put_slice(file.as_bytes());

@@ -1,7 +1,7 @@
 //! Checks of single options, with Debezium's words.
 
 use tapline_api::config::{Config, ConfigValue};
-use tapline_cdc::check::invalid;
+use tapline_cdc::check::{JAVA, NOT_YET, invalid};
 pub(super) use tapline_cdc::check::{
     key_columns, non_negative, one_of, operations, patterns, positive, topic_part, topic_prefix,
 };
@@ -18,13 +18,7 @@ pub(super) fn slot_name(name: &str, value: &ConfigValue) -> Option<String> {
     )
 }
 
-/// Why an option can't be met.
-const JAVA: &str =
-    "names a Java class of one's own, which can't be loaded; it is for Debezium's own values only";
-const NOT_YET: &str = "is not supported yet";
-
-/// Options whose setting would change what is written, and that nothing reads; with the values that are fine, and the
-/// reason. Leaving one out without a word would be worst.
+/// What is not supported; see [`tapline_cdc::check::unsupported`].
 const UNSUPPORTED: &[(&str, &[&str], &str)] = &[
     ("database.connection.factory.class", &[], JAVA),
     ("database.sslfactory", &[], JAVA),
@@ -66,20 +60,7 @@ const UNSUPPORTED: &[(&str, &[&str], &str)] = &[
 
 /// Options that are set to something not supported, with what to say about each.
 pub(super) fn unsupported(config: &Config) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    for (name, value) in config.iter() {
-        let Some(value) = value.map(str::trim).filter(|value| !value.is_empty()) else {
-            continue;
-        };
-        let listed = UNSUPPORTED.iter().find(|(option, ..)| *option == name);
-        if let Some((_, fine, why)) = listed
-            && !fine.iter().any(|fine| fine.eq_ignore_ascii_case(value))
-        {
-            let text = format!("The '{name}' value is invalid: '{value}' {why}");
-            found.push((name.to_owned(), text));
-        }
-    }
-    found
+    tapline_cdc::check::unsupported(config, UNSUPPORTED)
 }
 
 #[cfg(test)]

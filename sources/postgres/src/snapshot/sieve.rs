@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use tapline_api::Result;
 use tapline_api::source::OffsetReader;
-use tapline_cdc::snapshot::{Change, KeyOrder, Progress, Verdict};
+use tapline_cdc::snapshot::{self, Change, Progress, stored_progress};
 
-use super::{cut, snapshot_tables, stored_progress};
+use super::{cut, snapshot_tables};
 use crate::catalog::Catalog;
 use crate::config::Options;
 use crate::lsn::Lsn;
@@ -16,16 +16,10 @@ use crate::wire::Connection;
 /// What a killed snapshot has done of the tables.
 #[derive(Debug, Default)]
 pub(crate) struct Sieve {
-    tables: HashMap<(String, String), Table>,
+    tables: snapshot::Sieve<(String, String)>,
     relations: HashMap<u32, Place>,
     /// Where the transaction at hand commits.
     commit: Lsn,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    progress: Progress,
-    orders: Option<Vec<KeyOrder>>,
 }
 
 /// A relation's table, and where its rows have the key.
@@ -36,24 +30,35 @@ struct Place {
 }
 
 impl Sieve {
-    /// Reads how far the tables are. `connection` is for questions about keys.
+    /// Reads how far the tables are, where that counts (`resumes`); else all are read anew. `connection` is for questions
+    /// about keys.
     pub(crate) async fn load(
         catalog: &Catalog,
         connection: &mut Connection,
         offsets: &dyn OffsetReader,
         options: &Options,
+        resumes: bool,
     ) -> Result<Self> {
         let mut sieve = Self::default();
         for (schema, table) in snapshot_tables(catalog, options).await? {
-            let Some(progress) = stored_progress(offsets, options, &schema, &table).await? else {
+            let name = format!("{schema}.{table}");
+            if options.overrides.of(&name).is_some() {
+                // The query need not give the rows that have changed.
                 continue;
+            }
+            let stored = match resumes {
+                true => stored_progress(offsets, options.naming.prefix(), &name).await?,
+                false => None,
             };
+            let progress = stored.unwrap_or_else(Progress::default);
             let orders = if progress.key.is_empty() {
                 None
             } else {
                 cut::orders(connection, &schema, &table, &progress.key).await?
             };
-            sieve.tables.insert((schema, table), Table { progress, orders });
+            sieve
+                .tables
+                .add((schema, table), progress, orders.unwrap_or_default());
         }
         Ok(sieve)
     }
@@ -61,9 +66,9 @@ impl Sieve {
     /// A description of rows to come.
     pub(crate) fn describe(&mut self, relation: &Relation) {
         let table = (relation.schema.clone(), relation.table.clone());
-        let key = self.tables.get(&table).and_then(|table| {
+        let key = self.tables.key(&table).and_then(|key| {
             let position = |name: &String| relation.columns.iter().position(|column| column.name == *name);
-            table.progress.key.iter().map(position).collect()
+            key.iter().map(position).collect()
         });
         self.relations.insert(relation.id, Place { table, key });
     }
@@ -78,13 +83,12 @@ impl Sieve {
     }
 
     pub(crate) fn updated(&self, relation: u32, block: &[u8], old: Option<&Old>, new: &Tuple) -> bool {
+        // Where the key can't be told, it may have changed.
         let moved = old.is_some_and(|old| {
-            let key = |tuple| {
-                self.relations
-                    .get(&relation)
-                    .and_then(|place| place.key(block, tuple))
-            };
-            key(&old.tuple) != key(new)
+            let place = self.relations.get(&relation);
+            let key = |tuple| place.and_then(|place| place.key(block, tuple));
+            let key = |tuple| key(tuple).filter(|key| !key.is_empty());
+            key(&old.tuple).is_none_or(|old| Some(old) != key(new))
         });
         // One that changes the key is a delete, too.
         self.inserted(relation, block, new)
@@ -96,18 +100,12 @@ impl Sieve {
     }
 
     fn passes(&self, relation: u32, change: Change, block: &[u8], tuple: &Tuple) -> bool {
-        let found = self
-            .relations
-            .get(&relation)
-            .and_then(|place| Some((place, self.tables.get(&place.table)?)));
-        // A table that the killed snapshot never came to will be read whole.
-        let Some((place, table)) = found else {
-            return change == Change::Delete;
+        let Some(place) = self.relations.get(&relation) else {
+            return true;
         };
         let key = place.key(block, tuple);
-        let orders = table.orders.as_deref().unwrap_or_default();
         let saw = |seen: &str| seen.parse().is_ok_and(|seen: Lsn| self.commit < seen);
-        table.progress.verdict(change, key.as_deref(), orders, saw) == Verdict::Emit
+        self.tables.passes(&place.table, change, key.as_deref(), saw)
     }
 }
 
