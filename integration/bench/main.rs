@@ -37,6 +37,7 @@ mod sink;
 mod snapshot;
 mod start;
 mod stream;
+mod tables;
 
 use peer::Peer;
 use report::Report;
@@ -61,6 +62,7 @@ const BENCHES: &[(&str, Benchmark)] = &[
     ("sink-mongodb-upsert", sink::mongodb_upsert),
     ("memory-transaction", memory::transaction),
     ("memory-topic", memory::topic),
+    ("memory-tables", tables::tables),
 ];
 
 /// What a run of the benchmarks shares.
@@ -81,8 +83,13 @@ struct Bench {
 impl Bench {
     fn postgres(&self) -> &Postgres {
         // durable, as a user's is; `wal_sender_timeout` off for readers that never answer
-        self.postgres
-            .get_or_init(|| Postgres::start(&["wal_sender_timeout=0", "max_wal_size=16GB"]))
+        self.postgres.get_or_init(|| {
+            Postgres::start(&[
+                "wal_sender_timeout=0",
+                "max_wal_size=16GB",
+                "max_locks_per_transaction=1024",
+            ])
+        })
     }
 
     fn mysql(&self) -> &Mysql {

@@ -70,20 +70,28 @@ pub fn topic_names(bootstrap: &str) -> Vec<String> {
 
 /// Makes a topic; panics when it can't.
 pub fn create_topic(bootstrap: &str, name: &str, partitions: i32, settings: &[(&str, &str)]) {
+    create_topics(bootstrap, &[name], partitions, settings);
+}
+
+/// Makes topics in one request; panics when it can't.
+pub fn create_topics(bootstrap: &str, names: &[&str], partitions: i32, settings: &[(&str, &str)]) {
     let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .create()
         .expect("an admin client");
-    let topic = settings.iter().fold(
-        NewTopic::new(name, partitions, TopicReplication::Fixed(1)),
-        |topic, (key, value)| topic.set(key, value),
-    );
+    let topic = |name| {
+        settings.iter().fold(
+            NewTopic::new(name, partitions, TopicReplication::Fixed(1)),
+            |topic, (key, value)| topic.set(key, value),
+        )
+    };
+    let topics: Vec<NewTopic<'_>> = names.iter().map(|name| topic(name)).collect();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
     let results = runtime
-        .block_on(admin.create_topics([&topic], &AdminOptions::new().operation_timeout(Some(PATIENCE))))
+        .block_on(admin.create_topics(&topics, &AdminOptions::new().operation_timeout(Some(PATIENCE))))
         .expect("an answer");
     for result in results {
         result.unwrap_or_else(|(topic, code)| panic!("{topic}: {code}"));
