@@ -83,17 +83,29 @@ pub fn snapshot(bench: &Bench) {
             rounds.add("limit", "select", "SELECT * FROM bench_t > /dev/null", run);
         }
         for case in subject::cases(bench) {
-            let prefix = slot("mysql_snapshot", case, run);
-            let bootstrap = bench.kafka().bootstrap();
-            let topic = format!("{prefix}.{TABLE}");
-            create_topic(&bootstrap, &topic, 1, &[]);
-            let end = TopicEnd::new(&bootstrap, &topic);
-            let mut worker = Subject::start(bench, case.subject);
-            let meter = Meter::of(bench, worker.pid());
-            worker.put(&prefix, &config(bench, &prefix, case, "initial_only"));
-            let run = meter.watch(&prefix, load.rows, || end.get());
-            worker.finish(&prefix);
-            rounds.add(case.subject, case.variant, case.settings.of_source(), run);
+            for threads in ["1", "2"] {
+                if case.settings == Settings::Default && threads != "1" {
+                    continue;
+                }
+                let prefix = format!("{}_{threads}", slot("mysql_snapshot", case, run));
+                let bootstrap = bench.kafka().bootstrap();
+                let topic = format!("{prefix}.{TABLE}");
+                create_topic(&bootstrap, &topic, 1, &[]);
+                let end = TopicEnd::new(&bootstrap, &topic);
+                let mut config = config(bench, &prefix, case, "initial_only");
+                config["snapshot.max.threads"] = json!(threads);
+                let mut worker = Subject::start(bench, case.subject);
+                let meter = Meter::of(bench, worker.pid());
+                worker.put(&prefix, &config);
+                let run = meter.watch(&prefix, load.rows, || end.get());
+                worker.finish(&prefix);
+                let variant = match (case.variant, threads) {
+                    (variant, "1") => variant,
+                    ("json", _) => "json, 2 threads",
+                    _ => "json-schemas, 2 threads",
+                };
+                rounds.add(case.subject, variant, case.settings.of_source(), run);
+            }
         }
     }
     rounds.report();

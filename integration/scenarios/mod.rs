@@ -7,6 +7,7 @@ mod fan_out;
 mod golden;
 mod kills;
 mod mongodb_sink;
+mod mysql_snapshots;
 mod mysql_to_postgres;
 mod oracle;
 mod postgres_server;
