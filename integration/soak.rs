@@ -44,7 +44,7 @@ fn twenty_kills_during_a_snapshot_lose_nothing_of_mysql_and_mariadb() {
         let plan = mysql_snapshot::Plan {
             kind,
             kills: 20,
-            rows: 1_000_000,
+            rows: 300_000,
             alters,
             seed: Random::seed(),
         };

@@ -15,6 +15,7 @@ use tapline_cdc::clock::Instant as Clock;
 use tapline_cdc::headers::{ContextHeaders, uuid_v7};
 use tapline_cdc::heartbeat::Heartbeat;
 use tapline_cdc::metrics::SourceMetrics;
+use tapline_cdc::snapshot::is_own;
 use tapline_cdc::transaction::Transactions;
 use tapline_databases::mysql::literal;
 use tokio::sync::watch;
@@ -28,7 +29,7 @@ use crate::ddl::Flavor;
 use crate::event::Events;
 use crate::history::{KeptTables, Recovery, SchemaChangeRecords, SchemaHistory};
 use crate::output::Output;
-use crate::position::{Gtids, Position, Tracker, source};
+use crate::position::{Gtids, Position, Tracker, partition, source};
 use crate::schema::{TableId, Tables};
 use crate::signals::Signals;
 use crate::snapshot::sieve::Sieve;
@@ -232,8 +233,8 @@ impl Driver {
             .await
     }
 
-    /// Streams what has happened since a snapshot was interrupted, before it goes on in another one; false when that can't be
-    /// done, and it has to begin anew.
+    /// Streams what has happened since a snapshot was interrupted, before it goes on in another one; false when it has to
+    /// begin anew.
     async fn catch_up(
         &mut self,
         parts: &mut SnapshotParts<'_>,
@@ -253,14 +254,18 @@ impl Driver {
         }
         let goal = position_of(sessions);
         let known = &parts.schemas.tables;
-        let sieve = Sieve::load(&*self.offsets, &self.options, tables, known).await?;
+        let prefix = self.options.naming.prefix();
+        let resumes = is_own(&*self.offsets, prefix, &partition(prefix)).await?;
+        let sieve = Sieve::load(&*self.offsets, &self.options, tables, known, resumes).await?;
+        let (from_gtids, until_gtids) = (&from.gtids, &goal.gtids);
         tracing::info!(
-            file = from.file,
-            pos = from.pos,
-            gtids = from.gtids,
-            until_file = goal.file,
-            until_pos = goal.pos,
-            "the snapshot goes on where it was killed: the changes since then go first"
+            from = format!("{}:{} {from_gtids:?}", from.file, from.pos),
+            until = format!("{}:{} {until_gtids:?}", goal.file, goal.pos),
+            "{}",
+            match resumes {
+                true => "the snapshot goes on where it was killed: the changes since then go first",
+                false => "a snapshot was interrupted: what was deleted since then goes first",
+            }
         );
         let schemas = std::mem::replace(
             parts.schemas,
@@ -294,7 +299,7 @@ impl Driver {
         stream.sieve = Some(sieve);
         stream.catch_up(connection, &goal).await?;
         parts.schemas.kept = stream.kept;
-        Ok(true)
+        Ok(resumes)
     }
 
     /// What is executed at a position, and whether the log is asked for by that.

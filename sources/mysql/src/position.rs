@@ -621,4 +621,37 @@ mod tests {
         assert!(is_at_or_behind(("b.1", 4), ("b.1", 4)));
         assert!(!is_at_or_behind(("b.1", 4), ("b.1", 5)));
     }
+
+    #[test]
+    fn what_a_snapshot_saw_is_told_by_gtids_or_by_the_place() {
+        let mut tracker = Tracker::new(
+            Position {
+                file: "b.000002".into(),
+                pos: 4,
+                ..Position::default()
+            },
+            Gtids::MySql(GtidSet::default()),
+        );
+        let within = |tracker: &Tracker, seen: &str| tracker.is_within(Flavor::MySql, seen);
+        tracker.event(500, 100, 1, None);
+        assert!(within(&tracker, "b.000002:401") && within(&tracker, "b.000010:4"));
+        assert!(!within(&tracker, "b.000002:400") && !within(&tracker, "b.000001:9000"));
+        let gtid = Gtid {
+            origin: crate::binlog::gtid::Origin {
+                uuid: *b"\x09\x98\x46\x1a\xe6\xea\x11\xf1\x8c\xee\x02\xfc\x00\x00\x00\x01",
+                tag: String::new(),
+            },
+            number: 7,
+        };
+        tracker.begin_gtid(AnyGtid::MySql(gtid), Value::Null);
+        assert!(within(&tracker, &format!("{UUID}:1-7")) && !within(&tracker, &format!("{UUID}:1-6:8-9")));
+        let goal = |pos| Position {
+            file: "b.000002".into(),
+            pos,
+            ..Position::default()
+        };
+        assert!(tracker.is_at(700, 200, &goal(500)) && !tracker.is_at(700, 200, &goal(501)));
+        // What was made up has no place.
+        assert!(!tracker.is_at(0, 200, &goal(4)));
+    }
 }

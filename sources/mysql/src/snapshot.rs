@@ -282,6 +282,7 @@ impl<'a> Snapshot<'a> {
             queue: self.output.queue().clone(),
             position: None,
             seen: String::new(),
+            server: self.options.naming.prefix().to_owned(),
             readers,
             tables,
             metrics: self.metrics.clone(),
@@ -325,8 +326,7 @@ impl<'a> Snapshot<'a> {
             };
             reader.run(asks)
         };
-        let prefix = self.options.naming.prefix();
-        shared::read(run, &mut planner, prefix, names, readers, reader, &self.stored).await
+        shared::read(run, &mut planner, names, readers, reader, &self.stored).await
     }
 }
 

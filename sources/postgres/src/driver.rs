@@ -13,6 +13,7 @@ use tapline_cdc::headers::{ContextHeaders, uuid_v7};
 use tapline_cdc::heartbeat::Heartbeat;
 use tapline_cdc::metrics::SourceMetrics;
 use tapline_cdc::signal::Execute;
+use tapline_cdc::snapshot::is_own;
 use tapline_cdc::transaction::Transactions;
 use tapline_databases::postgres::{self, Settings, literal};
 use tokio::sync::watch;
@@ -24,7 +25,7 @@ use crate::config::{Options, SnapshotMode};
 use crate::event::Events;
 use crate::lsn::Lsn;
 use crate::output::Output;
-use crate::position::{Cluster, Position, SnapshotState, cluster_partition};
+use crate::position::{Cluster, Position, SnapshotState, cluster_partition, partition};
 use crate::publication;
 use crate::signals::Signals;
 use crate::slot::{self, Situation, Start, Wanted};
@@ -238,7 +239,7 @@ impl Driver {
                 None => Wanted::Lasting { snapshot: true },
                 Some(_) => Wanted::Temporary,
             };
-            let resumes = self.resumes(&cluster, end, found.as_ref());
+            let resumes = self.resumes(&cluster, end, found.as_ref()) && self.is_own().await?;
             let position = self
                 .snapshot(prepared, &mut connection, wanted, resumes, cancel)
                 .await?;
@@ -326,6 +327,12 @@ impl Driver {
         }
         tracing::info!(slot = options.slot, "streaming from where the slot stands");
         Ok(Position::default())
+    }
+
+    /// Whether it was a snapshot of ours that was killed.
+    async fn is_own(&self) -> Result<bool> {
+        let prefix = self.options.naming.prefix();
+        is_own(&*self.offsets, prefix, &partition(prefix)).await
     }
 
     /// Whether a snapshot that was killed can go on: its slot must have all changes since.
@@ -434,7 +441,7 @@ impl Driver {
         let reading = async {
             let lsn = prepared.catalog.current_lsn().await?;
             let sessions = snapshot::open(&self.options, None).await?;
-            let resumes = self.position.is_some();
+            let resumes = self.position.is_some() && self.is_own().await?;
             self.read_tables(prepared, sessions, resumes, lsn).await
         };
         cancellable(cancel, reading).await?;

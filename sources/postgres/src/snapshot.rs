@@ -228,6 +228,7 @@ impl<'a> Snapshot<'a> {
             queue: output.queue().clone(),
             position: stores.then(|| (partition(prefix), output.offset(&position))),
             seen: lsn.to_string(),
+            server: prefix.to_owned(),
             readers: sessions.readers.len(),
             tables: tables.len(),
             metrics: metrics.clone(),
@@ -265,16 +266,7 @@ impl<'a> Snapshot<'a> {
             let (options, events, origin) = (own.clone(), events.fork(), origin.clone());
             Reader::new(options, connection, events, origin, outlet).run(asks)
         };
-        shared::read(
-            &run,
-            &mut snapshot,
-            prefix,
-            &names,
-            sessions.readers,
-            reader,
-            &stored,
-        )
-        .await?;
+        shared::read(&run, &mut snapshot, &names, sessions.readers, reader, &stored).await?;
         let completed = Position {
             snapshot: Some(SnapshotState::Completed),
             ..position

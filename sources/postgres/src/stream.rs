@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tapline_api::offset::Offset;
+use tapline_api::offset::{Offset, OffsetMark};
 use tapline_api::{Error, Kind, Result, Value};
 use tapline_cdc::channels::Outside;
 use tapline_cdc::clock::Instant as Clock;
@@ -25,6 +25,7 @@ use tapline_cdc::intern::constant;
 use tapline_cdc::metrics::{SourceMetrics, StreamingMetrics};
 use tapline_cdc::options::OnFailure;
 use tapline_cdc::signal::{Execute, Signal};
+use tapline_cdc::snapshot::run_partition;
 use tapline_databases::postgres as pg;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -277,6 +278,10 @@ impl<'a> Stream<'a> {
                     };
                     let mut batch = self.output.batch(records, bytes, Some(&position));
                     batch.flush = self.signals.as_mut().is_some_and(Signals::take_finished);
+                    if self.until.is_some() && let Some(mark) = batch.marks.last().cloned() {
+                        let partition = run_partition(self.options.naming.prefix());
+                        batch.marks.push(OffsetMark { partition, ..mark });
+                    }
                     permit.send(Ok(batch));
                     idle_due = Instant::now() + IDLE_MARK;
                 }

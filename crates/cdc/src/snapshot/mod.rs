@@ -35,6 +35,6 @@ pub use chunks::{Chunks, Key, KeyOrder};
 pub use ledger::{Claim, Ledger};
 pub use outlet::Outlet;
 pub use progress::{Change, Progress, Verdict, progress_partition};
-pub use run::{COMPLETED, Parts, RUNNING, Run, stale, stored_progress, wait};
+pub use run::{COMPLETED, Parts, RUNNING, Run, is_own, run_partition, stale, stored_progress, wait};
 pub use sieve::Sieve;
 pub use work::{Asks, Database, Planned, Work, read};

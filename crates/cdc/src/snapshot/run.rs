@@ -34,6 +34,8 @@ pub struct Parts {
     pub position: Option<(Partition, Offset)>,
     /// The name of what the database's snapshot sees.
     pub seen: String,
+    /// `topic.prefix`.
+    pub server: String,
     /// How many readers there are.
     pub readers: usize,
     /// How many tables.
@@ -111,6 +113,7 @@ impl Run {
                     .map(|partition| mark(after, partition, None)),
             );
             marks.push(mark(after, partition.clone(), Some(offset.clone())));
+            marks.push(self.again(after, Some(offset)));
         }
         self.send(records, marks).await?;
         if self.parts.position.is_some() && self.parts.tables > 0 {
@@ -134,6 +137,7 @@ impl Run {
         let mut marks = Vec::new();
         if let Some((partition, _)) = &self.parts.position {
             marks.push(mark(after, partition.clone(), Some(completed)));
+            marks.push(self.again(after, None));
             let ledger = self.ledger();
             marks.extend(
                 ledger
@@ -147,6 +151,10 @@ impl Run {
         }
         self.parts.metrics.ended(true, self.begun.elapsed().as_secs());
         Ok(())
+    }
+
+    fn again(&self, after: usize, offset: Option<&Offset>) -> OffsetMark {
+        mark(after, run_partition(&self.parts.server), offset.cloned())
     }
 
     async fn send(&self, records: Vec<Record>, marks: Vec<OffsetMark>) -> Result<()> {
@@ -170,6 +178,24 @@ fn mark(after: usize, partition: Partition, offset: Option<Offset>) -> OffsetMar
         partition,
         offset,
     }
+}
+
+/// The source partition under which a running snapshot's position stands once more, with whatever writes it.
+pub fn run_partition(server: &str) -> Partition {
+    Partition::new([
+        ("server".to_owned(), server.into()),
+        ("tapline".to_owned(), "snapshot".into()),
+    ])
+}
+
+/// Whether the position that is stored under `of` is that of a snapshot of ours: else somebody has begun another one since,
+/// and what is stored of ours is too old.
+///
+/// # Errors
+/// When the offsets can't be read.
+pub async fn is_own(offsets: &dyn OffsetReader, server: &str, of: &Partition) -> Result<bool> {
+    let again = offsets.offset(&run_partition(server)).await?;
+    Ok(again.is_some() && again == offsets.offset(of).await?)
 }
 
 /// How far a former run came with a table; `server` is `topic.prefix`.

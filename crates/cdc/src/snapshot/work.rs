@@ -120,7 +120,6 @@ struct Current<P> {
 struct Tables<'a, D: Database> {
     run: &'a Run,
     database: &'a mut D,
-    server: &'a str,
     tables: &'a [String],
     /// The names of `tables`, as notifications give them.
     names: String,
@@ -130,14 +129,13 @@ struct Tables<'a, D: Database> {
     current: Option<Current<D::Plan>>,
 }
 
-/// Reads `tables`, each session of `sessions` by a reader of its own. `server` is `topic.prefix`.
+/// Reads `tables`, each session of `sessions` by a reader of its own.
 ///
 /// # Errors
 /// The first error of a reader, or of the database.
 pub async fn read<D, S, F>(
     run: &Arc<Run>,
     database: &mut D,
-    server: &str,
     tables: &[String],
     sessions: Vec<S>,
     reader: impl Fn(S, Asks<D::Plan>, Outlet) -> F,
@@ -162,7 +160,6 @@ where
     let mut tables = Tables {
         run,
         database,
-        server,
         tables,
         names: names.join(","),
         planned: 0,
@@ -281,7 +278,7 @@ impl<D: Database> Tables<'_, D> {
             bytes => bytes / u64::from(count),
         };
         let by_chunk = !progress.key.is_empty() || count == 1;
-        let partition = progress_partition(self.server, name);
+        let partition = progress_partition(&self.run.parts.server, name);
         let (key, chunks) = (progress.key.clone(), progress.chunks.clone());
         let number = self.run.ledger().add(partition, progress, by_chunk, grows);
         self.current = Some(Current {

@@ -20,12 +20,14 @@ pub(crate) struct Sieve {
 }
 
 impl Sieve {
-    /// Reads how far `tables` are, which the next snapshot reads; `known` are their schemas when the last one was killed.
+    /// Reads how far `tables` are, which the next snapshot reads, where that counts (`resumes`); `known` are their schemas
+    /// when the last one was killed.
     pub(crate) async fn load(
         offsets: &dyn OffsetReader,
         options: &Options,
         tables: &[TableId],
         known: &Tables,
+        resumes: bool,
     ) -> Result<Self> {
         let mut sieve = snapshot::Sieve::default();
         for id in tables {
@@ -34,7 +36,10 @@ impl Sieve {
                 // The query need not give the rows that have changed.
                 continue;
             }
-            let stored = stored_progress(offsets, options.naming.prefix(), &name).await?;
+            let stored = match resumes {
+                true => stored_progress(offsets, options.naming.prefix(), &name).await?,
+                false => None,
+            };
             let orders = known.get(id).and_then(|table| orders(table));
             sieve.add(id.clone(), stored.unwrap_or_default(), orders.unwrap_or_default());
         }

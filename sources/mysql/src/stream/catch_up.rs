@@ -2,6 +2,8 @@
 //! goes back in time.
 
 use tapline_api::Result;
+use tapline_api::offset::OffsetMark;
+use tapline_cdc::snapshot::run_partition;
 
 use super::{Stream, event_of};
 use crate::binlog::event::Header;
@@ -56,7 +58,12 @@ impl Stream<'_> {
         };
         let offset = position.to_offset(Vec::new());
         let (records, bytes) = self.events.take();
-        let marks = self.kept.marks(records.len(), &offset, &self.tables);
+        let mut marks = self.kept.marks(records.len(), &offset, &self.tables);
+        marks.push(OffsetMark {
+            after: records.len(),
+            partition: run_partition(self.options.naming.prefix()),
+            offset: Some(offset.clone()),
+        });
         let batch = self.output.batch(records, bytes, marks, Some(offset));
         self.tracker.stored(within);
         self.output.deliver(batch).await
