@@ -24,10 +24,24 @@ pub struct OffsetStore {
 /// By connector, by partition with its entries sorted.
 type Known = HashMap<String, HashMap<String, Entry>>;
 
+/// As it lies in the topic: a snapshot of thousands of tables has an entry for each.
 struct Entry {
     key: Bytes,
-    partition: Partition,
-    offset: Option<Offset>,
+    /// None while it is not known whether one is stored.
+    value: Option<Bytes>,
+}
+
+impl Entry {
+    fn offset(&self) -> Option<Offset> {
+        let offset = serde_json::from_slice(self.value.as_ref()?).ok()?;
+        Some(Offset(Arc::new(offset)))
+    }
+
+    fn partition(&self) -> Partition {
+        let key = serde_json::from_slice::<(String, Option<Map<String, Json>>)>(&self.key);
+        let partition = key.ok().and_then(|(_, partition)| partition);
+        Partition(Arc::new(partition.unwrap_or_default()))
+    }
 }
 
 impl OffsetStore {
@@ -69,7 +83,7 @@ impl OffsetStore {
             .get(connector)
             .into_iter()
             .flatten()
-            .filter_map(|(name, entry)| Some((name, entry.partition.clone(), entry.offset.clone()?)))
+            .filter_map(|(name, entry)| Some((name, entry.partition(), entry.offset()?)))
             .collect();
         found.sort_by(|a, b| a.0.cmp(b.0));
         found
@@ -80,11 +94,7 @@ impl OffsetStore {
 
     fn get(&self, connector: &str, partition: &Partition) -> Option<Offset> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known
-            .get(connector)?
-            .get(&canonical(&partition.0))?
-            .offset
-            .clone()
+        known.get(connector)?.get(&canonical(&partition.0))?.offset()
     }
 }
 
@@ -114,8 +124,7 @@ fn prepare(known: &mut Known, connector: &str, offsets: &CommittedOffsets) -> Ve
         }
         let entry = entries.entry(name).or_insert_with(|| Entry {
             key: key(connector, partition),
-            partition: partition.clone(),
-            offset: None,
+            value: None,
         });
         Some(LogRecord {
             partition: -1,
@@ -155,37 +164,47 @@ fn canonical(map: &Map<String, Json>) -> String {
 
 /// Takes in a record of the topic. What can't be read is reported and left: it is not ours.
 fn apply(known: &mut Known, record: &LogRecord) {
-    match parse(record) {
-        Ok((connector, entry)) => {
-            let name = canonical(&entry.partition.0);
-            known.entry(connector).or_default().insert(name, entry);
+    let (connector, name, entry) = match parse(record) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            tracing::warn!("a record of the offsets topic can't be read: {error}");
+            return;
         }
-        Err(error) => tracing::warn!("a record of the offsets topic can't be read: {error}"),
+    };
+    let entries = known.entry(connector).or_default();
+    if entry.value.is_none() {
+        entries.remove(&name);
+    } else {
+        entries.insert(name, entry);
     }
 }
 
-fn parse(record: &LogRecord) -> Result<(String, Entry)> {
+/// The connector, the partition's name, the entry.
+fn parse(record: &LogRecord) -> Result<(String, String, Entry)> {
     let wrong = |what: &str| {
         Error::data(format!(
             "{what} (partition {}, offset {})",
             record.partition, record.offset
         ))
     };
-    let key = record.key.clone().ok_or_else(|| wrong("it has no key"))?;
-    let (connector, partition): (String, Option<Map<String, Json>>) = serde_json::from_slice(&key)
+    let key = record.key.as_ref().ok_or_else(|| wrong("it has no key"))?;
+    let (connector, partition): (String, Option<Map<String, Json>>) = serde_json::from_slice(key)
         .map_err(|error| wrong("its key is no [connector, partition]").cause(error))?;
-    let offset: Option<Map<String, Json>> = match &record.value {
+    let value = record.value.as_ref();
+    let offset: Option<Map<String, Json>> = match value {
         None => None,
         Some(value) => {
             serde_json::from_slice(value).map_err(|error| wrong("its value is no offset").cause(error))?
         }
     };
+    // Copies: a record may be a slice of all that was read with it.
     let entry = Entry {
-        key,
-        partition: Partition(Arc::new(partition.unwrap_or_default())),
-        offset: offset.map(|offset| Offset(Arc::new(offset))),
+        key: Bytes::copy_from_slice(key),
+        value: value
+            .filter(|_| offset.is_some())
+            .map(|value| Bytes::copy_from_slice(value)),
     };
-    Ok((connector, entry))
+    Ok((connector, canonical(&partition.unwrap_or_default()), entry))
 }
 
 #[cfg(test)]
@@ -230,9 +249,9 @@ mod tests {
         let entries = &known["c"];
         assert_eq!(entries.len(), 1);
         let entry = entries.values().next().unwrap();
-        assert_eq!(entry.offset.as_ref().unwrap().get("n"), Some(&json!(2)));
+        assert_eq!(entry.offset().unwrap().get("n"), Some(&json!(2)));
         apply(&mut known, &record(r#"["c",{"a":1,"b":2}]"#, None));
-        assert!(known["c"].values().next().unwrap().offset.is_none());
+        assert!(known["c"].is_empty());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tapline_api::schema::SchemaBuilder;
 use tapline_api::{Record, Schema, SchemaRef, Struct, Value};
 
 use crate::clock::Instant;
+use crate::intern::{column_schema, field_name};
 
 /// Values of `source.snapshot`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,18 +97,18 @@ pub fn adjusted_envelope_schema(
     row: &SchemaRef,
     source: &SchemaRef,
 ) -> SchemaRef {
-    let int64 = Schema::int64().optional().build();
+    let int64 = column_schema(Schema::int64().optional().build());
     Schema::structure()
         .name(names.adjust(format!("{prefix}{ENVELOPE_SUFFIX}")))
         .version(2)
-        .field(BEFORE, row.clone())
-        .field(AFTER, row.clone())
-        .field(SOURCE, source.clone())
-        .field(TRANSACTION, TRANSACTION_BLOCK.clone())
-        .field(OP, Schema::string().build())
-        .field(TS_MS, int64.clone())
-        .field(TS_US, int64.clone())
-        .field(TS_NS, int64)
+        .field(field_name(BEFORE), row.clone())
+        .field(field_name(AFTER), row.clone())
+        .field(field_name(SOURCE), source.clone())
+        .field(field_name(TRANSACTION), TRANSACTION_BLOCK.clone())
+        .field(field_name(OP), column_schema(Schema::string().build()))
+        .field(field_name(TS_MS), int64.clone())
+        .field(field_name(TS_US), int64.clone())
+        .field(field_name(TS_NS), int64)
         .build()
 }
 

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use tapline_api::schema::SchemaBuilder;
 use tapline_api::{Error, Result, Schema, SchemaRef, Struct, Value};
 use tapline_cdc::envelope::adjusted_envelope_schema;
-use tapline_cdc::intern::constant;
+use tapline_cdc::intern::{column_schema, constant, field_name};
 use tapline_cdc::mapper::{Conversion, SourceColumn};
 use tapline_cdc::options::OnFailure;
 
@@ -154,7 +154,7 @@ impl Plan {
                 };
                 match default.clone() {
                     Some(default) => schema.default(default).build(),
-                    None => schema.build(),
+                    None => column_schema(schema.build()),
                 }
             };
             let in_key = complete(copy(&mapping.schema));
@@ -175,7 +175,10 @@ impl Plan {
                 if let Some(conversion) = mapped.and_then(|mapped| mapped.conversion(in_row.kind())) {
                     masks.push((width, conversion));
                 }
-                row = row.field(options.field_names.adjust_field(&column.name), in_row);
+                row = row.field(
+                    field_name(&options.field_names.adjust_field(&column.name)),
+                    in_row,
+                );
                 width += 1;
                 (Target::Row, KeyField::Row(width - 1))
             } else {
@@ -208,7 +211,10 @@ impl Plan {
             else {
                 continue;
             };
-            key_schema = key_schema.field(options.field_names.adjust_field(&column.name), schema.clone());
+            key_schema = key_schema.field(
+                field_name(&options.field_names.adjust_field(&column.name)),
+                schema.clone(),
+            );
             key_fields.push(place.clone());
         }
         if let Some((field, value)) = options.naming.key_field(database, "", name) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tapline_api::{Error, Result, Schema, SchemaRef, Struct, Value};
 use tapline_cdc::envelope::adjusted_envelope_schema;
-use tapline_cdc::intern::constant;
+use tapline_cdc::intern::{column_schema, constant, field_name};
 use tapline_cdc::mapper::{Conversion, SourceColumn};
 use tapline_cdc::options::OnFailure;
 
@@ -169,7 +169,7 @@ impl Plan {
             if let Some(default) = default {
                 schema = schema.default(default);
             }
-            let schema = schema.build();
+            let schema = column_schema(schema.build());
             let conversion = mapper
                 .as_ref()
                 .and_then(|mapper| mapper.conversion(schema.kind()));
@@ -183,10 +183,13 @@ impl Plan {
             let (target, place) = if wanted {
                 // A key has neither masks nor what they say in the schema.
                 let of_row = match &mapper {
-                    Some(mapper) => mapper.annotate(&source, schema.to_builder()).build(),
+                    Some(mapper) => column_schema(mapper.annotate(&source, schema.to_builder()).build()),
                     None => schema.clone(),
                 };
-                row = row.field(options.field_names.adjust_field(&column.name), of_row);
+                row = row.field(
+                    field_name(&options.field_names.adjust_field(&column.name)),
+                    of_row,
+                );
                 width += 1;
                 match (&conversion, in_key) {
                     (None, _) => (Target::Row, KeyField::Row(width - 1)),
@@ -229,7 +232,10 @@ impl Plan {
             else {
                 continue;
             };
-            key_schema = key_schema.field(options.field_names.adjust_field(&column.name), schema.clone());
+            key_schema = key_schema.field(
+                field_name(&options.field_names.adjust_field(&column.name)),
+                schema.clone(),
+            );
             key_fields.push(*place);
         }
         if let Some((field, value)) = options.naming.key_field("", &table.schema, &table.name) {
