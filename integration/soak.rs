@@ -1,5 +1,6 @@
 //! `make soak`: the long tests. Forty kills during 400,000 changes, with either broker; twenty with MySQL and MariaDB;
-//! changing places with Kafka Connect and Debezium, and back.
+//! a million records into each target, which is away for a minute; changing places with Kafka Connect and Debezium, and
+//! back.
 #![allow(unreachable_pub, reason = "a program has no outside")]
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +15,9 @@ mod faults;
 mod oracle;
 mod swap;
 
+use faults::sinks::{self, Target};
 use faults::{Broker, Plan, mysql, mysql_snapshot, once, snapshot};
+use std::time::Duration;
 use tapline_harness::mysql::Kind;
 use tapline_harness::{Kafka, Mysql, Postgres, Random};
 
@@ -63,6 +66,31 @@ fn thirty_kills_make_no_row_twice() {
         "{}",
         once::run(&Kafka::start(&[]), &Postgres::start(&[]), "once_thirty", plan)
     );
+}
+
+#[test]
+fn a_java_sink_in_between_makes_no_row_twice() {
+    once::java_in_between(&Kafka::start(&[]), &Postgres::start(&[]), "once_java", 20_000);
+}
+
+#[test]
+fn a_million_records_pass_a_target_that_is_away_for_a_minute() {
+    for (target, records) in [
+        (Target::Postgres, 1_000_000),
+        (Target::MySql, 1_000_000),
+        (Target::MariaDb, 1_000_000),
+        (Target::Sqlite, 1_000_000),
+        (Target::Documents, 100_000),
+    ] {
+        let plan = sinks::Plan {
+            target,
+            records,
+            keys: records / 10,
+            outage: Duration::from_secs(60),
+            memory: Some(100.0),
+        };
+        println!("{}", sinks::run(plan));
+    }
 }
 
 #[test]

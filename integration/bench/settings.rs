@@ -46,7 +46,7 @@ impl Settings {
     pub fn of_sink(self) -> &'static str {
         match self {
             Settings::Tuned => {
-                "tuned: batch.size 5000, max.poll.records 5000, fetch.min.bytes 1000000, max.partition.fetch.bytes 10 MiB, use.reduction.buffer, reWriteBatchedInserts"
+                "tuned: batch.size 5000, max.poll.records 5000, fetch.min.bytes 100000, fetch.max.wait.ms 50, max.partition.fetch.bytes 10 MiB, use.reduction.buffer, reWriteBatchedInserts"
             }
             Settings::Default => "default: batch.size 500, max.poll.records 500, fetch.min.bytes 1",
         }
@@ -63,7 +63,8 @@ impl Settings {
                     "batch.size": "5000",
                     "use.reduction.buffer": "true",
                     "consumer.override.max.poll.records": "5000",
-                    "consumer.override.fetch.min.bytes": "1000000",
+                    "consumer.override.fetch.min.bytes": "100000",
+                    "consumer.override.fetch.max.wait.ms": "50",
                     "consumer.override.max.partition.fetch.bytes": "10485760",
                 }),
             );

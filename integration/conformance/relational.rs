@@ -91,6 +91,8 @@ macro_rules! suite {
                 an_insert_only_table_without_a_key_takes_every_record, offsets_in_the_target_make_every_row_once,
                 updates_write_only_rows_that_are_there,
                 a_record_that_is_refused_is_named_and_the_others_can_go_on, a_text_that_is_too_long_names_its_column,
+                a_value_of_another_type_names_its_column, a_number_that_is_too_big_names_its_column,
+                a_missing_right_names_the_table_and_the_first_record, a_database_that_is_not_there_is_said,
                 records_without_a_schema_are_refused_by_name, composite_keys_of_several_types_find_their_rows,
                 more_rows_than_a_statement_takes_are_one_transaction);
             #[test]
@@ -98,7 +100,8 @@ macro_rules! suite {
                 super::super::confluent::confluents_words_do_the_same($subject(concat!(stringify!($name), "_words")));
             }
 
-            suite!(@tests $name, $subject, types: every_type_has_its_column_and_keeps_its_value);
+            suite!(@tests $name, $subject, types: every_type_has_its_column_and_keeps_its_value,
+                many_plain_inserts_of_every_type_keep_their_values);
         }
     };
     (@tests $name:ident, $subject:expr, $of:ident: $($test:ident),*) => {

@@ -341,6 +341,79 @@ pub fn a_text_that_is_too_long_names_its_column(subject: &Subject) {
     }
 }
 
+/// Each part stands in the trace.
+fn says(error: &tapline_api::Error, parts: &[&str]) {
+    let trace = error.trace();
+    for part in parts {
+        assert!(trace.contains(part), "no {part} in {trace}");
+    }
+}
+
+pub fn a_value_of_another_type_names_its_column(subject: &Subject) {
+    // SQLite takes any type.
+    if subject.is("jdbc:sqlite") {
+        return;
+    }
+    let table = int_and_text("typed");
+    let mut sink = subject.sink(UPSERT);
+    subject.rows("create table typed (id integer primary key, note integer)");
+    let error = sink
+        .put(&[table.write("c", pair(1, "7")), table.write("c", pair(2, "seven"))])
+        .unwrap_err();
+    assert_eq!((error.kind(), error.record()), (Kind::Data, Some(1)));
+    let place = "topic 'typed', partition 3, offset 42";
+    // MariaDB writes the whole path of the column.
+    says(&error, &[place, "table 'typed'", "nteger", "seven", "note"]);
+}
+
+pub fn a_number_that_is_too_big_names_its_column(subject: &Subject) {
+    if subject.is("jdbc:sqlite") {
+        return;
+    }
+    let table = Table::new("small", &[("id", int()), ("n", int())]);
+    let mut sink = subject.sink(UPSERT);
+    subject.rows("create table small (id integer primary key, n smallint)");
+    let row = |id: i32, n: i32| table.write("c", vec![Value::Int32(id), Value::Int32(n)]);
+    let error = sink.put(&[row(1, 7), row(2, 70_000)]).unwrap_err();
+    assert_eq!((error.kind(), error.record()), (Kind::Data, Some(1)));
+    let place = "topic 'small', partition 3, offset 42";
+    says(&error, &[place, "table 'small'", "range", "'n'"]);
+}
+
+pub fn a_missing_right_names_the_table_and_the_first_record(subject: &Subject) {
+    if subject.is("jdbc:sqlite") {
+        return;
+    }
+    let table = int_and_text("guarded");
+    subject.rows("create table guarded (id integer primary key, note varchar(9))");
+    let reader = subject.reader("guarded");
+    let error = subject
+        .sink(
+            &[
+                UPSERT,
+                &reader.each_ref().map(|(name, value)| (*name, value.as_str())),
+            ]
+            .concat(),
+        )
+        .put(&[table.write("c", pair(1, "a"))])
+        .unwrap_err();
+    assert_eq!(error.kind(), Kind::Config, "{}", error.trace());
+    let place = "topic 'guarded', partition 3, offset 42";
+    says(&error, &[place, "table 'guarded'", "denied", "guarded"]);
+}
+
+pub fn a_database_that_is_not_there_is_said(subject: &Subject) {
+    // SQLite makes it.
+    if subject.is("jdbc:sqlite") {
+        return;
+    }
+    let url = subject.setting("connection.url").to_owned() + "_nowhere";
+    let config = [("connection.url", url.as_str())];
+    let error = subject.try_sink(&config).err().expect("refused");
+    assert_ne!(error.kind(), Kind::Retriable, "{}", error.trace());
+    says(&error, &["_nowhere"]);
+}
+
 pub fn records_without_a_schema_are_refused_by_name(subject: &Subject) {
     let table = int_and_text("schemaless");
     let mut sink = subject.sink(UPSERT);

@@ -37,7 +37,41 @@ pub struct Sink {
 }
 
 impl Subject {
+    /// Whether its URL begins like this.
+    pub fn is(&self, scheme: &str) -> bool {
+        self.settings.iter().any(|(_, value)| value.starts_with(scheme))
+    }
+
+    pub fn setting(&self, name: &str) -> &str {
+        let found = self.settings.iter().find(|(known, _)| known == name);
+        found.map_or("", |(_, value)| value)
+    }
+
+    /// The settings of a user who may only read this table, which is made along.
+    pub fn reader(&self, table: &str) -> [(&'static str, String); 2] {
+        let url = self.setting("connection.url");
+        let database = url.rsplit('/').next().unwrap_or_default();
+        // Names of users are the server's, and of 32 characters at most.
+        let user = format!("reader_{}", &database[..database.len().min(8)]);
+        if self.is("jdbc:postgresql") {
+            self.rows(&format!("create role {user} login"));
+            self.rows(&format!("grant select on {table} to {user}"));
+        } else {
+            self.rows(&format!("create user {user} identified by 'tapline'"));
+            self.rows(&format!("grant select on {database}.{table} to {user}"));
+        }
+        [
+            ("connection.username", user),
+            ("connection.password", "tapline".to_owned()),
+        ]
+    }
+
     pub fn sink(&self, more: &[(&str, &str)]) -> Sink {
+        self.try_sink(more)
+            .unwrap_or_else(|error| panic!("{}", error.trace()))
+    }
+
+    pub fn try_sink(&self, more: &[(&str, &str)]) -> Result<Sink> {
         let own = self
             .settings
             .iter()
@@ -57,8 +91,8 @@ impl Subject {
             metrics: Registry::default().scope(&[]),
             cancel: CancellationToken::new(),
         };
-        runtime.block_on(task.start(context)).unwrap();
-        Sink { runtime, task }
+        runtime.block_on(task.start(context))?;
+        Ok(Sink { runtime, task })
     }
 
     pub fn rows(&self, sql: &str) -> Vec<String> {

@@ -15,6 +15,7 @@ mod load;
 pub mod mysql;
 pub mod mysql_snapshot;
 pub mod once;
+pub mod sinks;
 pub mod snapshot;
 
 use load::Load;

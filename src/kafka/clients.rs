@@ -50,8 +50,9 @@ const PRODUCER: &[(&str, &str)] = &[
     ("queue.buffering.max.messages", "45000"),
 ];
 
-/// What is asked of a partition at once, at most; also Java's default.
-const FETCH: u64 = 1 << 20;
+/// What is asked of a partition at once, at most; Java's default is twice that. An answer is decompressed whole, and ten
+/// times as large then where every message repeats its schema.
+const FETCH: u64 = 512 << 10;
 
 /// What consumers get.
 const CONSUMER: &[(&str, &str)] = &[
@@ -219,12 +220,16 @@ fn settle(config: &mut ClientConfig, role: Role, translated: &Translated) {
         }
         Role::Consumer => {
             // librdkafka decompresses all of a partition's answer at once, and JSON with schemas is fifteen times its
-            // compressed size: more than a mebibyte asked for is memory without bound. A larger record comes all the
+            // compressed size: what is asked for is bounded, or memory is not. A larger record comes all the
             // same (KIP-74).
             let partition = number(config, "max.partition.fetch.bytes")
                 .unwrap_or(FETCH)
                 .min(FETCH);
             config.set("max.partition.fetch.bytes", partition.to_string());
+            // More than a partition may give would be waited for in vain.
+            if let Some(least) = number(config, "fetch.min.bytes") {
+                config.set("fetch.min.bytes", least.min(partition / 2).max(1).to_string());
+            }
             // A response holds what may be fetched at once, and its framing.
             let fetch = number(config, "fetch.max.bytes").unwrap_or(4 << 20);
             if !given("receive.message.max.bytes") {
@@ -352,20 +357,23 @@ mod tests {
     }
 
     #[test]
-    fn a_consumer_asks_a_partition_for_a_mebibyte_at_most() {
+    fn a_consumer_asks_a_partition_for_half_a_mebibyte_at_most() {
         let fetch = |options: &[(&str, &str)]| {
             let config = clients(&[]).consumer("c", "g", &options.iter().copied().collect());
             config.get("max.partition.fetch.bytes").map(str::to_owned)
         };
-        assert_eq!(fetch(&[]).as_deref(), Some("1048576"));
+        assert_eq!(fetch(&[]).as_deref(), Some("524288"));
         assert_eq!(
             fetch(&[("max.partition.fetch.bytes", "10485760")]).as_deref(),
-            Some("1048576")
+            Some("524288")
         );
         assert_eq!(
             fetch(&[("max.partition.fetch.bytes", "1000")]).as_deref(),
             Some("1000")
         );
+        let eager = Config::from_iter([("fetch.min.bytes", "1000000")]);
+        let config = clients(&[]).consumer("c", "g", &eager);
+        assert_eq!(config.get("fetch.min.bytes"), Some("262144"));
     }
 
     #[test]

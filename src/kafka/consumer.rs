@@ -4,7 +4,7 @@
 //! bytes of a batch are copied once, into one arena that all its keys and values are slices of.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -63,6 +63,8 @@ struct Context {
     name: String,
     rebalance: Box<dyn Rebalance>,
     paused: AtomicBool,
+    /// Bytes of the batch before.
+    filled: AtomicUsize,
 }
 
 impl ClientContext for Context {
@@ -168,6 +170,7 @@ impl Consumer {
             name: config.get("client.id").unwrap_or_default().to_owned(),
             rebalance,
             paused: AtomicBool::new(false),
+            filled: AtomicUsize::new(0),
         };
         let failed = |error| classify("could not make a Kafka consumer", &error);
         let consumer: BaseConsumer<Context> = config.create_with_context(context).map_err(failed)?;
@@ -188,14 +191,31 @@ impl Consumer {
     /// An empty batch is no news. Lost brokers are none either: librdkafka finds them again.
     pub fn poll(&self, wait: Duration, records: usize, bytes: usize) -> Result<Vec<RawRecord>> {
         let mut batch = Assembly::default();
+        // Grown, it would be copied as often as it doubles.
+        batch
+            .arena
+            .reserve(self.0.context().filled.load(Ordering::Relaxed));
         let mut wait = wait;
         while batch.records.len() < records && batch.arena.len() < bytes {
             match self.0.poll(wait) {
                 None => break,
-                Some(Ok(message)) => batch.add(&message),
+                Some(Ok(message)) => {
+                    if batch.records.is_empty() {
+                        // Grown, it would be copied as often as it doubles.
+                        let like_before = self.0.context().filled.load(Ordering::Relaxed);
+                        batch.arena.reserve(like_before.min(bytes));
+                    }
+                    batch.add(&message);
+                }
                 Some(Err(error)) => refuse(&error)?,
             }
             wait = Duration::ZERO;
+        }
+        if !batch.records.is_empty() {
+            self.0
+                .context()
+                .filled
+                .store(batch.arena.len(), Ordering::Relaxed);
         }
         Ok(batch.finish())
     }

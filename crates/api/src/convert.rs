@@ -36,6 +36,9 @@ pub trait Converter: Send {
         out: &mut BytesMut,
     ) -> Result<Encoded>;
 
+    /// Fields of a change event's envelope that nobody will look at: they may be read as null, whatever their schema.
+    fn ignore(&mut self, _fields: &'static [&'static str]) {}
+
     /// Reads a key or value; `None` is Kafka's null. Values may be slices of `bytes`. Equal schemas of consecutive
     /// records are the same [`SchemaRef`], so that what is behind can cache by identity.
     fn decode(

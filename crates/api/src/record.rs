@@ -45,6 +45,7 @@ impl Record {
     }
 
     /// Bytes held, for bounding channels.
+    #[inline]
     pub fn size(&self) -> usize {
         size_of::<Self>() + self.key.size() + self.value.size()
     }
@@ -78,6 +79,7 @@ impl Headers {
     }
 
     /// The address of the shared list; 0 when there is none. Valid as long as a clone is held.
+    #[inline]
     pub fn id(&self) -> usize {
         self.0.as_ref().map_or(0, |shared| Arc::as_ptr(shared) as usize)
     }
@@ -88,6 +90,7 @@ impl Headers {
     }
 
     /// All of them, in order.
+    #[inline]
     pub fn as_slice(&self) -> &[Header] {
         self.0.as_deref().map_or(&[], Vec::as_slice)
     }
@@ -98,6 +101,7 @@ impl Headers {
     }
 
     /// Whether there are none.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }

@@ -228,16 +228,19 @@ impl Schema {
     }
 
     /// Unique in this process, never reused: the key of every per-schema cache.
+    #[inline]
     pub fn id(&self) -> u64 {
         self.id
     }
 
     /// The type.
+    #[inline]
     pub fn kind(&self) -> Type {
         self.kind
     }
 
     /// Whether null is a value of it.
+    #[inline]
     pub fn is_optional(&self) -> bool {
         self.optional
     }
@@ -276,6 +279,7 @@ impl Schema {
     }
 
     /// A struct's fields in order; empty for other types.
+    #[inline]
     pub fn fields(&self) -> &[Field] {
         &self.fields
     }

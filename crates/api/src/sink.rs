@@ -108,6 +108,12 @@ pub trait SinkConnector: Send + Sync {
         Ok(vec![config.clone(); max_tasks as usize])
     }
 
+    /// Fields of a change event's envelope that the tasks never look at. Where no transformation stands in between they
+    /// may be null: to read a `source` block takes longer than to read a row.
+    fn ignores(&self, _config: &Config) -> &'static [&'static str] {
+        &[]
+    }
+
     /// A task, not yet started.
     fn task(&self) -> Box<dyn SinkTask>;
 

@@ -46,11 +46,13 @@ const _: () = assert!(size_of::<Value>() <= 40);
 
 impl Value {
     /// Whether it is null.
+    #[inline]
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
 
     /// The text of a STRING.
+    #[inline]
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(text) => Some(text),
@@ -59,6 +61,7 @@ impl Value {
     }
 
     /// Any of the integers, widened.
+    #[inline]
     pub fn as_i64(&self) -> Option<i64> {
         match *self {
             Self::Int8(n) => Some(n.into()),
@@ -70,6 +73,7 @@ impl Value {
     }
 
     /// The struct of a STRUCT.
+    #[inline]
     pub fn as_struct(&self) -> Option<&Struct> {
         match self {
             Self::Struct(row) => Some(row),
@@ -97,6 +101,7 @@ impl Value {
     }
 
     /// Bytes held, for bounding channels: the value itself and what it owns or keeps alive of its frame.
+    #[inline]
     pub fn size(&self) -> usize {
         size_of::<Self>()
             + match self {
@@ -132,6 +137,7 @@ pub struct Struct {
 impl Struct {
     /// A struct of `schema`. `values` are in the order of its fields; missing ones become null and surplus ones
     /// are dropped, so that `values().len() == schema.fields().len()` always holds.
+    #[inline]
     pub fn new(schema: SchemaRef, mut values: Vec<Value>) -> Self {
         if values.len() != schema.fields().len() {
             values.resize(schema.fields().len(), Value::Null);
@@ -143,26 +149,31 @@ impl Struct {
     }
 
     /// The schema.
+    #[inline]
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
     /// The values, in the order of the schema's fields.
+    #[inline]
     pub fn values(&self) -> &[Value] {
         &self.values
     }
 
     /// The values, to be changed in place.
+    #[inline]
     pub fn values_mut(&mut self) -> &mut [Value] {
         &mut self.values
     }
 
     /// Takes it apart.
+    #[inline]
     pub fn into_parts(self) -> (SchemaRef, Box<[Value]>) {
         (self.schema, self.values)
     }
 
     /// A value by its field's position.
+    #[inline]
     pub fn at(&self, index: usize) -> Option<&Value> {
         self.values.get(index)
     }

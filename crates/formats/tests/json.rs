@@ -152,6 +152,34 @@ fn refusals_are_worded_as_kafka_words_them() {
 }
 
 #[test]
+fn what_nobody_looks_at_in_an_envelope_is_read_as_null() {
+    let message = |name: &str| {
+        let field = |name: &str| {
+            format!(r#"{{"type":"struct","fields":[{{"type":"int32","field":"id"}}],"field":"{name}"}}"#)
+        };
+        let (after, source) = (field("after"), field("source"));
+        format!(
+            r#"{{"schema":{{"type":"struct","fields":[{after},{source}],"name":"{name}"}},"payload":{{"after":{{"id":1}},"source":{{"id":2}}}}}}"#
+        )
+    };
+    let mut converter = converter(&[]);
+    converter.ignore(&["source"]);
+    for (name, read_too) in [("t.Envelope", false), ("t.Value", true)] {
+        for _ in 0..2 {
+            let (_, value) = read(&mut converter, message(name).as_bytes()).unwrap();
+            let event = value.as_struct().unwrap();
+            assert_eq!(
+                event.get("after").unwrap().as_struct().unwrap().values(),
+                [Value::Int32(1)]
+            );
+            assert_eq!(!event.get("source").unwrap().is_null(), read_too, "{name}");
+        }
+    }
+    let broken = message("t.Envelope").replace(r#"{"id":2}"#, r#"{"id":2"#);
+    assert!(read(&mut converter, broken.as_bytes()).is_err());
+}
+
+#[test]
 fn a_number_beyond_64_bits_is_the_nearest_double_where_there_is_no_schema() {
     let mut converter = converter(&[("schemas.enable", "false")]);
     let (schema, value) = read(&mut converter, b"[18446744073709551615, 007, -1.5e3, {}]").unwrap();

@@ -211,13 +211,23 @@ pub fn produce(bootstrap: &str, topic: &str, key: Option<&[u8]>, value: &[u8]) {
 
 /// Writes records without keys, each once, and waits until all are acknowledged.
 pub fn produce_all(bootstrap: &str, topic: &str, values: impl Iterator<Item = Vec<u8>>) {
+    produce_each(bootstrap, topic, values.map(|value| (None, value)));
+}
+
+/// The same with keys and values.
+pub fn produce_keyed(bootstrap: &str, topic: &str, records: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) {
+    produce_each(bootstrap, topic, records.map(|(key, value)| (Some(key), value)));
+}
+
+fn produce_each(bootstrap: &str, topic: &str, records: impl Iterator<Item = (Option<Vec<u8>>, Vec<u8>)>) {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("enable.idempotence", "true")
         .create()
         .expect("a producer");
-    for value in values {
+    for (key, value) in records {
         let mut record = BaseRecord::<[u8], [u8]>::to(topic).payload(&value);
+        record.key = key.as_deref();
         while let Err((error, back)) = producer.send(record) {
             assert!(
                 matches!(

@@ -1,10 +1,10 @@
 //! The connector: what the definition alone can't check.
 
 use async_trait::async_trait;
-use tapline_api::Result;
 use tapline_api::config::Config;
 use tapline_api::record::TopicPartition;
 use tapline_api::sink::{SinkConnector, SinkTask};
+use tapline_api::{Result, envelope};
 
 use crate::config::{CONFIG, ExactlyOnce, InsertMode};
 use crate::offsets::Offsets;
@@ -64,6 +64,21 @@ impl SinkConnector for Connector {
             known.forget(&mut *dialect, &partitions).await?;
         }
         Ok(true)
+    }
+
+    fn ignores(&self, config: &Config) -> &'static [&'static str] {
+        // Confluent's sink takes an envelope for a row.
+        let named_by_topic = |options: Options| options.naming.source_fields().next().is_none();
+        match (self.0, Options::read(self.0, config).is_ok_and(named_by_topic)) {
+            (Vocabulary::Debezium, true) => &[
+                envelope::SOURCE,
+                envelope::TRANSACTION,
+                envelope::TS_MS,
+                envelope::TS_US,
+                envelope::TS_NS,
+            ],
+            _ => &[],
+        }
     }
 
     fn task(&self) -> Box<dyn SinkTask> {

@@ -254,10 +254,12 @@ impl Running {
             offsets.advanced(scan);
         }
         Ok(result.map_err(|mut failure| {
-            // Record by record, the step that failed is the record.
+            // Record by record, the step that failed is the record. What no row of the step could have, such as a
+            // right, is told of the first of them.
+            let of_all = matches!(failure.remedy, Remedy::None | Remedy::Reread);
             let step = failure
                 .step
-                .filter(|_| strict)
+                .filter(|_| strict || of_all)
                 .and_then(|step| plan.steps.get(step));
             if let Some(step) = step
                 && failure.error.record().is_none()

@@ -42,6 +42,7 @@ impl Loop<'_> {
             dead_letters.flush().await?;
         }
         self.durable.clone_from(&self.accepted);
+        self.figures.flush();
         self.flushed = Instant::now();
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tapline_api::record::{Header, Headers, Origin, SinkRecord, TopicPartition};
 use tapline_api::{Error, Kind, Record, Result};
 use tapline_transforms::TransformationChain;
@@ -20,6 +21,34 @@ pub(super) struct Decoder {
     tolerance: Arc<Tolerance>,
     dead_letters: Option<Arc<DeadLetters>>,
     cancel: CancellationToken,
+    same: SameHeaders,
+}
+
+/// A record's headers as they lay in a topic, and as they were read: mostly the next record's are the same.
+#[derive(Default)]
+struct SameHeaders {
+    topic: Option<Arc<str>>,
+    raw: Vec<(Arc<str>, Option<Bytes>)>,
+    read: Headers,
+}
+
+impl SameHeaders {
+    fn of(&self, raw: &RawRecord) -> Option<Headers> {
+        let topic = self.topic.as_ref()?;
+        let same = self.raw == raw.headers && (Arc::ptr_eq(topic, &raw.topic) || *topic == raw.topic);
+        same.then(|| self.read.clone())
+    }
+
+    /// Copies, so that these few bytes don't keep alive all that were read with them.
+    fn remember(&mut self, raw: &RawRecord, read: &Headers) {
+        let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
+        let headers = raw.headers.iter();
+        self.raw.clear();
+        self.raw
+            .extend(headers.map(|(key, value)| (key.clone(), value.as_ref().map(copy))));
+        self.topic = Some(raw.topic.clone());
+        self.read = read.clone();
+    }
 }
 
 impl Decoder {
@@ -27,13 +56,20 @@ impl Decoder {
         context: &TaskContext,
         tolerance: Arc<Tolerance>,
         dead_letters: Option<Arc<DeadLetters>>,
+        ignored: &'static [&'static str],
     ) -> Result<Self> {
+        let mut converters = Converters::new(&context.connector, &context.worker.config.raw)?;
+        let chain = transformations(&context.connector)?;
+        if chain.is_empty() {
+            converters.value.ignore(ignored);
+        }
         Ok(Self {
-            converters: Converters::new(&context.connector, &context.worker.config.raw)?,
-            chain: transformations(&context.connector)?,
+            converters,
+            chain,
             tolerance,
             dead_letters,
             cancel: context.cancel.clone(),
+            same: SameHeaders::default(),
         })
     }
 
@@ -107,23 +143,23 @@ impl Decoder {
             })
     }
 
-    fn record(&mut self, raw: &RawRecord) -> Result<Option<SinkRecord>, Failure> {
+    fn headers(&mut self, raw: &RawRecord) -> Result<Headers, Failure> {
+        if raw.headers.is_empty() {
+            return Ok(Headers::default());
+        }
+        if let Some(headers) = self.same.of(raw) {
+            return Ok(headers);
+        }
         let converters = &mut self.converters;
-        let topic = &raw.topic;
         let mut headers = Vec::with_capacity(raw.headers.len());
         for (key, value) in &raw.headers {
-            let (schema, value) = converters
-                .header
-                .decode(topic, key, value.clone())
-                .map_err(|error| {
-                    failed(
-                        raw,
-                        Stage::HeaderConverter,
-                        "headers",
-                        converters.header_class,
-                        error,
-                    )
-                })?;
+            // A value that is a slice of the bytes must not keep alive all that were read with them.
+            let value = value.as_ref().map(|value| Bytes::copy_from_slice(value));
+            let read = converters.header.decode(&raw.topic, key, value);
+            let (schema, value) = read.map_err(|error| {
+                let class = converters.header_class;
+                failed(raw, Stage::HeaderConverter, "headers", class, error)
+            })?;
             headers.push(Header {
                 key: key.clone(),
                 schema,
@@ -131,6 +167,14 @@ impl Decoder {
             });
         }
         let headers = Headers::new(headers);
+        self.same.remember(raw, &headers);
+        Ok(headers)
+    }
+
+    fn record(&mut self, raw: &RawRecord) -> Result<Option<SinkRecord>, Failure> {
+        let headers = self.headers(raw)?;
+        let converters = &mut self.converters;
+        let topic = &raw.topic;
         let (key_schema, key) = converters
             .key
             .decode(topic, &headers, raw.key.clone())

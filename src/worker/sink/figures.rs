@@ -11,12 +11,22 @@ use crate::worker::task::TaskContext;
 pub(super) struct Figures {
     sent: Metric,
     put_ms: Metric,
+    put_ms_average: Metric,
+    active: Metric,
+    active_max: Metric,
+    commit_number: Metric,
+    completed: Metric,
     pub(super) partitions: Metric,
     commits: Metric,
     commit_failures: Metric,
     commit_ms: Metric,
     batch_max: Metric,
     pub(super) committed_at: Instant,
+    /// How long all puts have taken, and how many there were.
+    puts: (Duration, u32),
+    /// Records that were put and not flushed, and that were flushed and not committed.
+    put: i64,
+    flushed: i64,
 }
 
 impl Figures {
@@ -31,6 +41,26 @@ impl Figures {
             put_ms: gauge(
                 "kafka_connect_sink_task_put_batch_max_time_ms",
                 "The longest put.",
+            ),
+            put_ms_average: gauge(
+                "kafka_connect_sink_task_put_batch_avg_time_ms",
+                "The puts' time, on average.",
+            ),
+            active: gauge(
+                "kafka_connect_sink_task_sink_record_active_count",
+                "Records that were put, with their offsets not committed yet.",
+            ),
+            active_max: gauge(
+                "kafka_connect_sink_task_sink_record_active_count_max",
+                "The most of them.",
+            ),
+            commit_number: gauge(
+                "kafka_connect_sink_task_offset_commit_seq_no",
+                "The number of the last commit of offsets.",
+            ),
+            completed: counter(
+                "kafka_connect_sink_task_offset_commit_completion_total",
+                "Commits of offsets that were completed.",
             ),
             partitions: gauge(
                 "kafka_connect_sink_task_partition_count",
@@ -53,6 +83,9 @@ impl Figures {
                 "The largest batch.",
             ),
             committed_at: Instant::now(),
+            puts: (Duration::ZERO, 0),
+            put: 0,
+            flushed: 0,
         }
     }
 
@@ -60,25 +93,42 @@ impl Figures {
         self.committed_at.elapsed()
     }
 
-    pub(super) fn put(&self, records: usize, took: Duration) {
+    pub(super) fn put(&mut self, records: usize, took: Duration) {
         let records = i64::try_from(records).unwrap_or(i64::MAX);
         self.sent.add(records);
         raise(&self.batch_max, records);
-        raise(&self.put_ms, i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
+        raise(&self.put_ms, millis(took));
+        self.puts = (self.puts.0.saturating_add(took), self.puts.1.saturating_add(1));
+        self.put_ms_average
+            .set(millis(self.puts.0.checked_div(self.puts.1).unwrap_or_default()));
+        self.put += records;
+        let active = self.put + self.flushed;
+        self.active.set(active);
+        raise(&self.active_max, active);
     }
 
-    pub(super) fn committed(&self, took: Duration, well: bool) {
-        if well {
-            &self.commits
-        } else {
-            &self.commit_failures
-        }
-        .add(1);
-        raise(
-            &self.commit_ms,
-            i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
-        );
+    /// What was put is durable.
+    pub(super) fn flush(&mut self) {
+        self.flushed += std::mem::take(&mut self.put);
     }
+
+    /// Offsets of all that is durable were committed, or not.
+    pub(super) fn committed(&mut self, took: Duration, well: bool) {
+        self.commit_number.add(1);
+        if well {
+            self.completed.add(1);
+            self.commits.add(1);
+            self.flushed = 0;
+            self.active.set(self.put);
+        } else {
+            self.commit_failures.add(1);
+        }
+        raise(&self.commit_ms, millis(took));
+    }
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn raise(figure: &Metric, to: i64) {

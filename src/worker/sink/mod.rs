@@ -70,7 +70,8 @@ async fn attempt(context: &TaskContext, connector: &dyn SinkConnector, retries: 
         class: context.plugin.task_class,
         current: Mutex::default(),
     });
-    let decoder = Decoder::new(context, tolerance.clone(), dead_letters.clone())?;
+    let ignored = connector.ignores(&context.config);
+    let decoder = Decoder::new(context, tolerance.clone(), dead_letters.clone(), ignored)?;
     let mut task = connector.task();
     let cancel = context.cancel.child_token();
     let sink = SinkContext {

@@ -105,7 +105,12 @@ impl Loop<'_> {
             let error = match self.task.put(now).await {
                 Ok(()) => {
                     self.figures.put(part, started.elapsed());
-                    batch.records.drain(..part);
+                    if part == batch.records.len() {
+                        // To free what the records hold takes as long as to plan the next batch.
+                        let written = std::mem::take(&mut batch.records);
+                        tokio::task::spawn_blocking(move || drop(written));
+                    }
+                    batch.records.drain(..part.min(batch.records.len()));
                     part = batch.records.len();
                     continue;
                 }

@@ -22,8 +22,8 @@ use crate::kafka::consumer::Consumer;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a poll waits for news.
 const POLL: Duration = Duration::from_millis(100);
-/// Bytes that are read at once, as they lie in the topic.
-const READ_BYTES: usize = 1 << 20;
+/// Bytes that are read at once, as they lie in the topic: what stays in a core's cache until it is converted.
+const READ_BYTES: usize = 256 << 10;
 /// Bytes of one batch, converted: the schema that every JSON message repeats is not among them.
 const BATCH_BYTES: usize = 2 << 20;
 

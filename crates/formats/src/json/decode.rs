@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::{Bytes, BytesMut};
+use tapline_api::envelope::ENVELOPE_SUFFIX;
 use tapline_api::schema::logical;
 use tapline_api::{Error, SchemaRef, Struct, Type, Value};
 
@@ -56,6 +57,8 @@ enum Kind {
     Object(Box<Node>),
     Pairs(Box<(Node, Node)>),
     Struct(Box<Fields>),
+    /// Any value, passed over and taken for null.
+    Ignored,
 }
 
 struct Fields {
@@ -101,6 +104,22 @@ impl Node {
             _ => Null::Refused,
         };
         Ok(Self { kind, null })
+    }
+
+    /// Makes null of these fields, if the schema is an envelope's.
+    pub(super) fn ignore(&mut self, schema: &SchemaRef, fields: &[&str]) {
+        let Kind::Struct(all) = &mut self.kind else { return };
+        if !schema.name().is_some_and(|name| name.ends_with(ENVELOPE_SUFFIX)) {
+            return;
+        }
+        for (node, field) in all.fields.iter_mut().zip(schema.fields()) {
+            if fields.contains(&&**field.name()) {
+                node.node = Self {
+                    kind: Kind::Ignored,
+                    null: Null::Value(Value::Null),
+                };
+            }
+        }
     }
 
     pub(super) fn read(&self, reader: &mut Reader<'_>) -> Result<Value, Fault> {
@@ -164,6 +183,10 @@ impl Node {
                 Value::Map(entries)
             }
             (Kind::Pairs(nodes), Token::Array) => pairs(nodes, reader)?,
+            (Kind::Ignored, _) => {
+                reader.skip()?;
+                Value::Null
+            }
             (kind, found) => return Err(reader.instead(kind.refusal(), found)),
         })
     }
@@ -194,7 +217,7 @@ impl Kind {
             Self::Bytes | Self::Decimal(_) => Type::Bytes,
             Self::Array(_) => Type::Array,
             Self::Object(_) | Self::Pairs(_) => Type::Map,
-            Self::Struct(_) => Type::Struct,
+            Self::Struct(_) | Self::Ignored => Type::Struct,
         };
         kind.constant()
     }

@@ -43,6 +43,8 @@ pub(super) struct Messages {
     last: usize,
     /// What payloads are copied into, see [`Self::payload`].
     arena: BytesMut,
+    /// Fields of an envelope that nobody will look at.
+    ignored: &'static [&'static str],
     /// From `schema.content`.
     fixed: Option<(SchemaRef, Node)>,
 }
@@ -73,8 +75,17 @@ impl Messages {
             by_text: HashMap::new(),
             last: 0,
             arena: BytesMut::with_capacity(ARENA),
+            ignored: &[],
             fixed,
         })
+    }
+
+    /// Before the first message is read.
+    pub(super) fn ignore(&mut self, fields: &'static [&'static str]) {
+        self.ignored = fields;
+        if let Some((schema, root)) = &mut self.fixed {
+            root.ignore(schema, fields);
+        }
     }
 
     pub(super) fn read(&mut self, bytes: Bytes) -> Result<(Option<SchemaRef>, Value), Fault> {
@@ -182,7 +193,8 @@ impl Messages {
     }
 
     fn remember(&mut self, schema: SchemaRef, text: &str, beginning: &str) -> Result<usize, Fault> {
-        let root = Node::compile(&schema, self.options)?;
+        let mut root = Node::compile(&schema, self.options)?;
+        root.ignore(&schema, self.ignored);
         if self.known.len() >= self.limit {
             self.known.clear();
             self.by_text.clear();

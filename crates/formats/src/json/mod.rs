@@ -135,6 +135,10 @@ impl convert::Converter for Converter {
         }
     }
 
+    fn ignore(&mut self, fields: &'static [&'static str]) {
+        self.messages.ignore(fields);
+    }
+
     fn decode(
         &mut self,
         topic: &Arc<str>,

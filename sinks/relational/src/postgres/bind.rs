@@ -21,6 +21,19 @@ pub(super) struct Bind {
     pub(super) cast: Option<String>,
 }
 
+impl Bind {
+    /// Whether COPY, which makes no casts, takes the values as they are.
+    pub(super) fn goes_by_copy(&self, target: &Target) -> bool {
+        let is = |ty: &Type| target.oid == ty.oid();
+        let same = match self.element {
+            Type::TEXT => is(&Type::VARCHAR) || is(&Type::BPCHAR),
+            Type::VARBIT => is(&Type::BIT),
+            _ => false,
+        };
+        self.cast.is_none() && (same || target.oid == self.element.oid())
+    }
+}
+
 /// Chooses for a column of the target.
 pub(super) fn bind(kind: &Kind, schema: &Schema, target: &Target) -> Bind {
     let (wire, element) = Wire::natural(kind, schema);

@@ -1,5 +1,5 @@
 //! Which column a value does not fit: Postgres says so for NOT NULL and constraints, but not for a text that is too long or
-//! a number that is too big.
+//! a number that is too big, or for a text that is no value of its type.
 
 use tapline_api::Value;
 use tokio_postgres::types::Type;
@@ -50,6 +50,12 @@ pub(super) fn too_big(kind: &Kind, value: &Value, target: &Target) -> Option<Str
     None
 }
 
+/// Whether the server's message speaks of this value: `invalid input syntax for type integer: "x"`.
+pub(super) fn is_told_of(kind: &Kind, value: &Value, said: &str) -> bool {
+    let mut shown = String::new();
+    !value.is_null() && text::push(kind, value, &mut shown).is_ok() && said.contains(&format!("\"{shown}\""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +70,14 @@ mod tests {
             demanding: false,
             always_identity: false,
         }
+    }
+
+    #[test]
+    fn a_message_tells_of_the_value_that_it_quotes() {
+        let said = "invalid input syntax for type integer: \"abc\"";
+        let told = |value: Value| is_told_of(&Kind::Text(None), &value, said);
+        assert!(told("abc".into()));
+        assert!(!told("ab".into()) && !told(Value::Null) && !told(Value::Int32(1)));
     }
 
     #[test]

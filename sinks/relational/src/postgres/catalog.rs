@@ -9,6 +9,8 @@ use crate::names::TableId;
 pub(super) struct Table {
     /// Its name as SQL, qualified by the schema it was found in.
     pub(super) sql_name: String,
+    /// COPY writes it as INSERT does: a table without rules and policies for rows.
+    pub(super) takes_copy: bool,
     pub(super) columns: Vec<Target>,
 }
 
@@ -38,7 +40,8 @@ impl Table {
 pub(super) async fn read(session: &Session, id: &TableId, kinds: &str) -> Result<Option<Table>, Error> {
     let found = session
         .query_opt(
-            "SELECT c.oid, format('%I.%I', n.nspname, c.relname) \
+            "SELECT c.oid, format('%I.%I', n.nspname, c.relname), \
+                    c.relkind IN ('r', 'p') AND NOT c.relhasrules AND NOT c.relrowsecurity \
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
              WHERE c.oid = to_regclass(CASE WHEN $1::text IS NULL THEN format('%I', $2::text) \
                                             ELSE format('%I.%I', $1::text, $2::text) END) \
@@ -71,6 +74,7 @@ pub(super) async fn read(session: &Session, id: &TableId, kinds: &str) -> Result
         .collect();
     Ok(Some(Table {
         sql_name: found.get(1),
+        takes_copy: found.get(2),
         columns,
     }))
 }

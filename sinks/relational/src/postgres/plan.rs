@@ -1,6 +1,6 @@
 //! A step's plan: the statement, and where its parameters come from. Made once per layout and action.
 
-use bytes::BytesMut;
+use bytes::{BufMut, Bytes, BytesMut};
 use tapline_api::{Error, Result, Value};
 use tokio_postgres::types::Type;
 
@@ -15,10 +15,22 @@ use crate::config::InsertMode;
 use crate::layout::Layout;
 use crate::misfit;
 
+/// How many rows go in one message, and after how many bytes the next is begun: the server works on it meanwhile.
+const MESSAGE_ROWS: usize = 1000;
+const MESSAGE_BYTES: usize = 256 << 10;
+
+/// What an element takes at least, in most columns.
+const ELEMENT_BYTES: usize = 12;
+
+/// What a COPY begins with: a signature, no flags, no extension of the header.
+const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+
 /// See the module's documentation.
 pub(super) struct Plan {
     /// `None`: there is nothing to do.
     pub(super) sql: Option<String>,
+    /// It is a COPY.
+    pub(super) copy: bool,
     parameters: Vec<Parameter>,
 }
 
@@ -31,7 +43,14 @@ struct Parameter {
 }
 
 impl Plan {
-    pub(super) fn new(layout: &Layout, action: &Action, table: &Table, postgis: &str) -> Result<Self> {
+    /// `bulk`: there are enough rows for a COPY to pay.
+    pub(super) fn new(
+        layout: &Layout,
+        action: &Action,
+        table: &Table,
+        postgis: &str,
+        bulk: bool,
+    ) -> Result<Self> {
         let absent = |i| matches!(action, Action::Write(_, mask) if mask.has(i));
         let mut parameters = Vec::with_capacity(layout.columns.len());
         let mut names = Vec::with_capacity(layout.columns.len());
@@ -58,8 +77,17 @@ impl Plan {
         let overriding = names
             .iter()
             .any(|name| table.column(name).is_some_and(|target| target.always_identity));
+        let goes_by_copy = |column: &Bound<'_>| {
+            let target = table.column(column.name);
+            target.is_some_and(|target| column.bind.goes_by_copy(target))
+        };
+        let copy = bulk
+            && table.takes_copy
+            && matches!(action, Action::Write(InsertMode::Insert, _))
+            && columns.iter().all(goes_by_copy);
         let sql = match action {
             Action::Truncate => None,
+            _ if copy => Some(sql::copy(&table.sql_name, &columns)),
             Action::Delete => Some(sql::delete(&table.sql_name, &columns)),
             Action::Write(InsertMode::Insert, _) => Some(sql::insert(&table.sql_name, &columns, overriding)),
             Action::Write(InsertMode::Upsert, mask) if !lacks_demanded(layout, mask, table) => {
@@ -67,76 +95,145 @@ impl Plan {
             }
             Action::Write(..) => sql::update(&table.sql_name, &columns, layout.keys),
         };
-        Ok(Self { sql, parameters })
+        Ok(Self {
+            sql,
+            copy,
+            parameters,
+        })
     }
 
-    /// The column that a step's only row does not fit, and why.
+    /// The column that a step's only row does not fit, and why. `said` is the server's message.
     pub(super) fn blame(
         &self,
         batch: &Batch<'_>,
         step: &Step,
         table: &Table,
         postgis: &str,
+        said: &str,
     ) -> Option<String> {
         let [row] = step.rows.as_slice() else { return None };
-        self.parameters.iter().find_map(|parameter| {
+        let parts = self.parameters.iter().filter_map(|parameter| {
             let column = step.layout.columns.get(parameter.column)?;
             let kind = Kind::of(&column.schema, postgis).ok()?;
-            blame::too_big(
-                &kind,
-                batch.cell(*row, parameter.column),
-                table.column(&column.name)?,
-            )
-        })
+            let value = batch.cell(*row, parameter.column);
+            Some((parameter, kind, value, table.column(&column.name)?))
+        });
+        let parts: Vec<_> = parts.collect();
+        let too_big = parts
+            .iter()
+            .find_map(|(_, kind, value, target)| blame::too_big(kind, value, target));
+        if too_big.is_some() {
+            return too_big;
+        }
+        // A cast, then: its message ends with the text that it could not read.
+        let mut unread = parts.iter().filter(|(parameter, kind, value, _)| {
+            parameter.bind.cast.is_some() && blame::is_told_of(kind, value, said)
+        });
+        let (_, _, _, target) = unread.next()?;
+        Some(format!("column '{}' is a {}", target.name, target.type_name))
     }
 
     /// The statement's parameter types.
     pub(super) fn types(&self) -> Vec<Type> {
+        if self.copy {
+            return Vec::new();
+        }
         let arrays = self.parameters.iter();
         arrays
             .map(|parameter| bind::array_of(&parameter.bind.element))
             .collect()
     }
 
-    /// A step's rows as arrays, in buffers of `spare` as far as they go.
+    /// The first of a step's `rows` as arrays, as many as one message takes, and how many those are.
     ///
     /// # Errors
     /// A data error with its record, for a value that does not fit.
-    pub(super) fn encode(
+    pub(super) fn arrays(
         &self,
         batch: &Batch<'_>,
         step: &Step,
-        spare: &mut Vec<BytesMut>,
-    ) -> Result<Vec<ArrayParameter>> {
-        let count = i32::try_from(step.rows.len())
-            .map_err(|_| Error::fatal("a batch has more rows than an array takes"))?;
-        let array = |parameter: &Parameter| {
-            let mut elements = spare.pop().unwrap_or_default();
-            elements.clear();
-            ArrayParameter {
-                element: parameter.bind.element.oid(),
-                count,
-                nulls: false,
-                elements,
-            }
+        rows: &[u32],
+    ) -> Result<(Vec<ArrayParameter>, usize)> {
+        let array = |parameter: &Parameter| ArrayParameter {
+            element: parameter.bind.element.oid(),
+            elements: BytesMut::with_capacity(rows.len().min(MESSAGE_ROWS) * ELEMENT_BYTES),
+            ..ArrayParameter::default()
         };
         let mut arrays: Vec<_> = self.parameters.iter().map(array).collect();
-        for row in &step.rows {
+        let mut count = 0;
+        for row in rows.iter().take(MESSAGE_ROWS) {
+            let mut bytes = 0;
             for (parameter, array) in self.parameters.iter().zip(&mut arrays) {
-                let mut value = batch.cell(*row, parameter.column);
-                if value.is_null() {
-                    match &parameter.default {
-                        Some(default) => value = default,
-                        None => array.nulls = true,
-                    }
-                }
-                if parameter.bind.wire.put(value, &mut array.elements).is_err() {
-                    let element = parameter.bind.element.name();
-                    return Err(misfit::error(batch, step, *row, parameter.column, value, element));
-                }
+                array.nulls |= self.put(batch, step, *row, parameter, &mut array.elements)?;
+                array.count += 1;
+                bytes += array.elements.len();
+            }
+            count += 1;
+            if bytes >= MESSAGE_BYTES {
+                break;
             }
         }
-        Ok(arrays)
+        Ok((arrays, count))
+    }
+
+    /// The same for a COPY; `rows` become those that are left. `None` at the end.
+    ///
+    /// # Errors
+    /// As [`arrays`](Self::arrays).
+    pub(super) fn copied(
+        &self,
+        batch: &Batch<'_>,
+        step: &Step,
+        rows: &mut Option<&[u32]>,
+    ) -> Result<Option<Bytes>> {
+        let Some(left) = *rows else { return Ok(None) };
+        let mut out = BytesMut::with_capacity(MESSAGE_BYTES);
+        if left.len() == step.rows.len() {
+            out.extend_from_slice(COPY_HEADER);
+        }
+        let fields = i16::try_from(self.parameters.len())
+            .map_err(|_| Error::fatal("a table has more columns than a COPY takes"))?;
+        let mut count = 0;
+        for row in left.iter().take(MESSAGE_ROWS) {
+            out.put_i16(fields);
+            for parameter in &self.parameters {
+                self.put(batch, step, *row, parameter, &mut out)?;
+            }
+            count += 1;
+            if out.len() >= MESSAGE_BYTES {
+                break;
+            }
+        }
+        let behind = left.get(count..).unwrap_or_default();
+        *rows = Some(behind).filter(|behind| !behind.is_empty());
+        if rows.is_none() {
+            out.put_i16(-1);
+        }
+        Ok(Some(out.freeze()))
+    }
+
+    /// Appends a value with its length; whether it is null.
+    fn put(
+        &self,
+        batch: &Batch<'_>,
+        step: &Step,
+        row: u32,
+        parameter: &Parameter,
+        out: &mut BytesMut,
+    ) -> Result<bool> {
+        let mut value = batch.cell(row, parameter.column);
+        if value.is_null()
+            && let Some(default) = &parameter.default
+        {
+            value = default;
+        }
+        match parameter.bind.wire.put(value, out) {
+            Ok(()) => Ok(value.is_null()),
+            Err(_) => {
+                let element = parameter.bind.element.name();
+                Err(misfit::error(batch, step, row, parameter.column, value, element))
+            }
+        }
     }
 }
 
@@ -145,4 +242,63 @@ impl Plan {
 fn lacks_demanded(layout: &Layout, mask: &Mask, table: &Table) -> bool {
     let mut lacking = layout.columns.iter().enumerate().filter(|(i, _)| mask.has(*i));
     lacking.any(|(_, column)| table.column(&column.name).is_some_and(|target| target.demanding))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::{Column, Layouts};
+    use crate::names::TableId;
+    use crate::postgres::catalog::Target;
+    use tapline_api::Schema;
+    use tapline_api::schema::SchemaBuilder;
+
+    /// The statement for a table of an integer and a text, in a target that has these types.
+    fn sql(mode: InsertMode, note: &Type, takes_copy: bool, bulk: bool) -> String {
+        let column = |name: &str, schema: SchemaBuilder| Column {
+            name: name.into(),
+            field: name.into(),
+            schema: schema.build(),
+            key: name == "id",
+            stand_in: None,
+        };
+        let id = TableId {
+            schema: None,
+            name: "t".into(),
+        };
+        let columns = [("id", Schema::int32()), ("note", Schema::string())];
+        let columns = columns.map(|(name, schema)| column(name, schema));
+        let layout = Layouts::default().intern(&id, columns.to_vec(), 1);
+        let target = |name: &str, ty: &Type| Target {
+            name: name.to_owned(),
+            oid: ty.oid(),
+            type_name: ty.name().to_owned(),
+            limit: -1,
+            demanding: false,
+            always_identity: false,
+        };
+        let table = Table {
+            sql_name: "t".to_owned(),
+            takes_copy,
+            columns: vec![target("id", &Type::INT4), target("note", note)],
+        };
+        let action = Action::Write(mode, Mask::default());
+        let plan = Plan::new(&layout, &action, &table, "public", bulk).unwrap();
+        plan.sql.unwrap().split(' ').next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn many_plain_inserts_are_a_copy_where_that_is_the_same() {
+        assert_eq!(sql(InsertMode::Insert, &Type::VARCHAR, true, true), "COPY");
+        assert_eq!(sql(InsertMode::Insert, &Type::JSONB, true, true), "COPY");
+        for (mode, note, takes_copy, bulk) in [
+            (InsertMode::Upsert, &Type::TEXT, true, true),
+            (InsertMode::Insert, &Type::TEXT, true, false),
+            // A view, a rule, a policy; a cast.
+            (InsertMode::Insert, &Type::TEXT, false, true),
+            (InsertMode::Insert, &Type::INET, true, true),
+        ] {
+            assert_eq!(sql(mode, note, takes_copy, bulk), "INSERT", "{mode:?} {note}");
+        }
+    }
 }

@@ -69,6 +69,12 @@ pub(super) fn insert(table: &str, columns: &[Bound<'_>], overriding: bool) -> St
     )
 }
 
+/// `COPY t (a,b) FROM STDIN (FORMAT binary)`
+pub(super) fn copy(table: &str, columns: &[Bound<'_>]) -> String {
+    let names = join(columns, ",", |_, column| identifier(column.name));
+    format!("COPY {table} ({names}) FROM STDIN (FORMAT binary)")
+}
+
 /// The insert, and what it does where a row has the same first `keys` columns.
 pub(super) fn upsert(table: &str, columns: &[Bound<'_>], keys: usize, overriding: bool) -> String {
     let (key, rest) = columns.split_at_checked(keys).unwrap_or((columns, &[]));
