@@ -80,7 +80,6 @@ fn a_million_records_pass_a_target_that_is_away_for_a_minute() {
         (Target::MySql, 1_000_000),
         (Target::MariaDb, 1_000_000),
         (Target::Sqlite, 1_000_000),
-        (Target::Documents, 100_000),
     ] {
         let plan = sinks::Plan {
             target,

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tapline_harness::mysql::Kind;
 use tapline_harness::{
-    Ferretdb, Kafka, Mysql, Postgres, Worker, create_topic, eventually, folder, pipeline, produce_keyed,
+    Kafka, Mysql, Postgres, Worker, create_topic, eventually, folder, pipeline, produce_keyed,
 };
 
 /// Which target.
@@ -28,7 +28,6 @@ pub enum Target {
     MariaDb,
     /// A file that somebody else locks, in place of a server that is killed.
     Sqlite,
-    Documents,
 }
 
 /// What is to happen.
@@ -176,7 +175,6 @@ enum Server {
     Postgres(Postgres),
     Mysql(Mysql),
     Sqlite(PathBuf, std::cell::RefCell<Option<rusqlite::Connection>>),
-    Documents(Ferretdb),
 }
 
 /// The database in the target.
@@ -198,20 +196,11 @@ impl Server {
             Target::MySql => mysql(Kind::MySql),
             Target::MariaDb => mysql(Kind::MariaDb),
             Target::Sqlite => Server::Sqlite(folder("outage").join("target.db"), None.into()),
-            Target::Documents => Server::Documents(Ferretdb::start()),
         }
     }
 
-    /// A sink of the topic into a table or collection of its name.
+    /// A sink of the topic into a table of its name.
     fn sink(&self, topic: &str) -> Value {
-        let mut config = json!({
-            "topics": topic,
-            "tasks.max": "1",
-            "consumer.override.group.id": format!("{topic}_group"),
-            "consumer.override.auto.offset.reset": "earliest",
-            "key.converter": "org.apache.kafka.connect.json.JsonConverter",
-            "value.converter": "org.apache.kafka.connect.json.JsonConverter",
-        });
         let url = match self {
             Server::Postgres(server) => format!("jdbc:postgresql://127.0.0.1:{}/{DATABASE}", server.port()),
             Server::Mysql(server) if server.kind() == Kind::MySql => {
@@ -219,35 +208,26 @@ impl Server {
             }
             Server::Mysql(server) => format!("jdbc:mariadb://127.0.0.1:{}/{DATABASE}", server.port()),
             Server::Sqlite(path, _) => format!("jdbc:sqlite:{}", path.display()),
-            Server::Documents(server) => server.uri(),
         };
         let user = match self {
             Server::Postgres(_) => "postgres",
             _ => "tapline",
         };
-        let more = match self {
-            Server::Documents(_) => json!({
-                "connector.class": "com.mongodb.kafka.connect.MongoSinkConnector",
-                "connection.uri": format!("{url}?serverSelectionTimeoutMS=2000"),
-                "database": DATABASE,
-                "collection": topic,
-                "document.id.strategy": "com.mongodb.kafka.connect.sink.processor.id.strategy.FullKeyStrategy",
-            }),
-            _ => json!({
-                "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
-                "connection.url": url,
-                "connection.username": user,
-                "connection.password": user,
-                "insert.mode": "upsert",
-                "primary.key.mode": "record_key",
-                "schema.evolution": "basic",
-            }),
-        };
-        let (Value::Object(config_fields), Value::Object(more)) = (&mut config, more) else {
-            unreachable!()
-        };
-        config_fields.extend(more);
-        config
+        json!({
+            "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
+            "topics": topic,
+            "tasks.max": "1",
+            "connection.url": url,
+            "connection.username": user,
+            "connection.password": user,
+            "insert.mode": "upsert",
+            "primary.key.mode": "record_key",
+            "schema.evolution": "basic",
+            "consumer.override.group.id": format!("{topic}_group"),
+            "consumer.override.auto.offset.reset": "earliest",
+            "key.converter": "org.apache.kafka.connect.json.JsonConverter",
+            "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+        })
     }
 
     /// Keys and versions; none while the table is not there.
@@ -270,11 +250,6 @@ impl Server {
                 }
             }
             Server::Sqlite(path, _) => sqlite(path, &select).unwrap_or_default(),
-            Server::Documents(server) => server
-                .documents(DATABASE, table)
-                .iter()
-                .filter_map(|document| Some((document["id"].as_u64()?, document["version"].as_u64()?)))
-                .collect(),
         }
     }
 
@@ -290,7 +265,6 @@ impl Server {
                     .expect("locked");
                 lock.replace(Some(connection));
             }
-            Server::Documents(server) => server.kill(),
         }
     }
 
@@ -299,7 +273,6 @@ impl Server {
             Server::Postgres(server) => server.restart(),
             Server::Mysql(server) => server.restart(),
             Server::Sqlite(_, lock) => drop(lock.replace(None)),
-            Server::Documents(server) => server.restart(),
         }
     }
 }

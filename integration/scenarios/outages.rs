@@ -35,8 +35,3 @@ fn mariadb_may_be_killed_and_the_group_rebalanced() {
 fn sqlite_may_be_locked_and_the_group_rebalanced() {
     outage(Target::Sqlite, 40_000);
 }
-
-#[test]
-fn a_document_server_may_be_killed_and_the_group_rebalanced() {
-    outage(Target::Documents, 5_000);
-}
