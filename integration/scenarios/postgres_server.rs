@@ -19,7 +19,7 @@ const STARTS: [fn(&[&str]) -> Postgres; 2] =
     [Postgres::start, |settings| Postgres::start_version(18, settings)];
 
 /// What doctor finds wrong, as `subject: message → cure`.
-fn wrong(config: &Value) -> Vec<String> {
+pub(super) fn wrong(config: &Value) -> Vec<String> {
     let file = folder("doctor").join("connector.json");
     std::fs::write(&file, json!({ "name": "examined", "config": config }).to_string()).unwrap();
     let output = Command::new(TAPLINE)

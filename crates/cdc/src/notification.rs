@@ -38,6 +38,8 @@ pub enum Aggregate {
     Initial,
     /// An incremental one.
     Incremental,
+    /// A table whose changes are left out, since its schema is not known. Ours.
+    Quarantine,
 }
 
 impl Aggregate {
@@ -45,6 +47,7 @@ impl Aggregate {
         match self {
             Self::Initial => "Initial Snapshot",
             Self::Incremental => "Incremental Snapshot",
+            Self::Quarantine => "Quarantine",
         }
     }
 }

@@ -93,6 +93,15 @@ impl Mysql {
     /// Runs statements as root, in a session of their own, and gives all their rows as text; NULL is `None`, and so is
     /// the text `NULL`. Panics when a statement fails.
     pub fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
+        self.try_rows(sql)
+            .unwrap_or_else(|message| panic!("{} says:\n{message}", self.kind.name()))
+    }
+
+    /// As [`rows`](Self::rows); the server's message when a statement fails.
+    ///
+    /// # Errors
+    /// That message.
+    pub fn try_rows(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, String> {
         let mut client = Command::new(script("mysql.sh"))
             .args(["sql", &self.dir.display().to_string()])
             .args([
@@ -110,17 +119,21 @@ impl Mysql {
         let write = std::thread::spawn(move || input.write_all(sql.as_bytes()));
         let output = client.wait_with_output().expect("a child of ours");
         let written = write.join().expect("the writer ends");
-        assert!(
-            output.status.success(),
-            "{} says:\n{}",
-            self.kind.name(),
-            String::from_utf8_lossy(&output.stderr)
-        );
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
         written.expect("the client reads to the end");
-        String::from_utf8_lossy(&output.stdout)
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(text
             .lines()
             .map(|line| line.split('\t').map(field).collect())
-            .collect()
+            .collect())
+    }
+
+    /// The first column of the first row as a number; `None` when the statement fails.
+    pub fn try_count(&self, sql: &str) -> Option<u64> {
+        let rows = self.try_rows(sql).ok()?;
+        rows.first()?.first()?.as_ref()?.parse().ok()
     }
 
     /// The first column of the first row: empty when there is none, or it is NULL.

@@ -7,6 +7,7 @@ use tapline_databases::mysql::{self, literal, qualified};
 
 use crate::config::Options;
 use crate::ddl::Flavor;
+use crate::position::Place;
 use crate::schema::TableId;
 use crate::wire::Connection;
 
@@ -41,6 +42,13 @@ pub(crate) struct End {
     pub(crate) file: String,
     pub(crate) pos: u64,
     pub(crate) gtids: Option<String>,
+}
+
+impl End {
+    /// Without the GTIDs.
+    pub(crate) fn place(&self) -> Place {
+        (self.file.clone(), self.pos)
+    }
 }
 
 impl Catalog {
@@ -151,6 +159,15 @@ impl Catalog {
             Some((fields.next()?, fields.next()?.parse().ok()?))
         };
         Ok(rows.into_iter().filter_map(log).collect())
+    }
+
+    /// MariaDB's transactions before the oldest file of the log.
+    pub(crate) async fn oldest_gtids(&mut self) -> Result<Option<String>> {
+        let Some((file, _)) = self.logs().await?.into_iter().next() else {
+            return Ok(None);
+        };
+        let sql = format!("SELECT BINLOG_GTID_POS({}, 4)", literal(&file));
+        Ok(self.value(&sql).await?)
     }
 
     /// All tables, but the server's own.

@@ -23,6 +23,7 @@ use crate::history::{DdlFilter, Kept};
 use crate::schema::TableId;
 use crate::types::{DecimalMode, TimeMode, TypeModes};
 use crate::value::BinaryMode;
+use crate::zero_date::ZeroDates;
 
 pub(crate) use options::OPTIONS;
 
@@ -131,7 +132,10 @@ pub(crate) struct Options {
     pub(crate) mappers: ColumnMappers,
     pub(crate) types: TypeModes,
     pub(crate) on_bad_value: OnFailure,
-    pub(crate) on_unknown_schema: OnFailure,
+    /// `None`, which is not to be had in Debezium: the table is held until its schema is known.
+    pub(crate) on_unknown_schema: Option<OnFailure>,
+    /// An event that can't be read.
+    pub(crate) on_unreadable: OnFailure,
     pub(crate) skipped: Skipped,
     pub(crate) skip_unchanged: bool,
     pub(crate) tombstones: bool,
@@ -221,6 +225,7 @@ impl Options {
         };
         // What is listed as the default is that of other connectors; Debezium runs with this one.
         let strategy = given(config, "topic.naming.strategy").unwrap_or(NAMING);
+        let (tiny_int_one, zero_dates) = converters(config)?;
         Ok(Self {
             flavor,
             config: config.clone(),
@@ -269,12 +274,17 @@ impl Options {
                 },
                 unsigned_precise: lower("bigint.unsigned.handling.mode") == "precise",
                 adjust_years: parsed.boolean("enable.time.adjuster")?,
-                tiny_int_one: converters(config)?,
+                tiny_int_one,
+                zero_dates,
                 json_is_text: flavor == Flavor::MariaDb,
             },
             on_bad_value: OnFailure::named(&lower("event.converting.failure.handling.mode"))
                 .unwrap_or(OnFailure::Warn),
-            on_unknown_schema: failure("inconsistent.schema.handling.mode"),
+            on_unknown_schema: given(config, "inconsistent.schema.handling.mode").and_then(OnFailure::named),
+            on_unreadable: match given(config, "event.deserialization.failure.handling.mode") {
+                Some(_) => failure("event.deserialization.failure.handling.mode"),
+                None => failure("event.processing.failure.handling.mode"),
+            },
             skipped: Skipped::new(config, &parsed),
             skip_unchanged: parsed.boolean("skip.messages.without.change")?,
             tombstones: parsed.boolean("tombstones.on.delete")?,
@@ -457,25 +467,27 @@ fn settings(config: &Config, parsed: &Parsed, flavor: Flavor) -> Result<Settings
     Ok(settings)
 }
 
-/// `converters`: the one that is built in, and the columns it is for.
-fn converters(config: &Config) -> Result<Option<PatternList>> {
-    let mut found = None;
+/// `converters`: those that are built in. The columns of `TinyIntOneToBooleanConverter`, and what stands for zero dates.
+fn converters(config: &Config) -> Result<(Option<PatternList>, Option<ZeroDates>)> {
+    let (mut bits, mut dates) = (None, None);
     for name in config.list("converters") {
         let class = config.get(&format!("{name}.type")).unwrap_or_default().trim();
-        let simple = class.rsplit('.').next().unwrap_or_default();
-        if simple != "TinyIntOneToBooleanConverter" {
-            return Err(Error::config(format!(
-                "The 'converters' value is invalid: '{class}' of {name}.type is not supported; built in is \
-                 TinyIntOneToBooleanConverter"
-            )));
+        match class.rsplit('.').next().unwrap_or_default() {
+            "TinyIntOneToBooleanConverter" => {
+                let selector = format!("{name}.selector");
+                let patterns = config.get(&selector).unwrap_or_default();
+                bits = Some(PatternList::new(&selector, patterns)?);
+            }
+            "ZeroDateFallbackConverter" => dates = Some(ZeroDates::new(config, &name)?),
+            _ => {
+                return Err(Error::config(format!(
+                    "The 'converters' value is invalid: '{class}' of {name}.type is not supported; built in are \
+                     TinyIntOneToBooleanConverter and ZeroDateFallbackConverter"
+                )));
+            }
         }
-        let selector = format!("{name}.selector");
-        found = Some(PatternList::new(
-            &selector,
-            config.get(&selector).unwrap_or_default(),
-        )?);
     }
-    Ok(found)
+    Ok((bits, dates))
 }
 
 /// Splits at single semicolons; two stand for one.
@@ -517,10 +529,37 @@ mod tests {
     }
 
     #[test]
+    fn what_to_do_with_bad_events_and_unknown_schemas_is_debeziums_once_it_is_set() {
+        let options = test_options(&[]);
+        assert_eq!(
+            (options.on_unreadable, options.on_unknown_schema),
+            (OnFailure::Fail, None)
+        );
+        let options = test_options(&[
+            ("event.processing.failure.handling.mode", "skip"),
+            ("inconsistent.schema.handling.mode", "fail"),
+        ]);
+        let expected = (OnFailure::Skip, Some(OnFailure::Fail));
+        assert_eq!((options.on_unreadable, options.on_unknown_schema), expected);
+        let options = test_options(&[
+            ("event.processing.failure.handling.mode", "fail"),
+            ("event.deserialization.failure.handling.mode", "warn"),
+        ]);
+        assert_eq!(options.on_unreadable, OnFailure::Warn);
+    }
+
+    #[test]
     fn the_built_in_converter_is_known_and_others_are_refused() {
         let class = "io.debezium.connector.mysql.converters.TinyIntOneToBooleanConverter";
         let options = test_options(&[("converters", "t"), ("t.type", class)]);
         assert!(options.types.tiny_int_one.is_some_and(|only| only.is_empty()));
+        let class = "io.debezium.connector.binlog.converters.ZeroDateFallbackConverter";
+        let given = [
+            ("converters", "z"),
+            ("z.type", class),
+            ("z.fallback.date", "2000-01-01"),
+        ];
+        assert!(test_options(&given).types.zero_dates.is_some());
         let config: Config = [("converters", "x"), ("x.type", "com.acme.X")]
             .into_iter()
             .collect();

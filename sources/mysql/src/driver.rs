@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::binlog::Malformed;
-use crate::binlog::gtid::GtidSet;
+use crate::binlog::gtid::{GtidSet, MariaGtids};
 use crate::catalog::{Catalog, Server};
 use crate::config::{Options, SnapshotMode};
 use crate::ddl::Flavor;
@@ -30,6 +30,7 @@ use crate::event::Events;
 use crate::history::{KeptTables, Recovery, SchemaChangeRecords, SchemaHistory};
 use crate::output::Output;
 use crate::position::{Gtids, Position, Tracker, partition, source};
+use crate::quarantine::Quarantine;
 use crate::schema::{TableId, Tables};
 use crate::signals::Signals;
 use crate::snapshot::sieve::Sieve;
@@ -389,28 +390,18 @@ impl Driver {
         let bad = |error: Malformed| Error::config(format!("the stored offset's 'gtids': {error}"));
         if let Some(gtids) = position.gtids.as_ref().filter(|_| !self.options.ignore_gtids) {
             if self.options.flavor == Flavor::MariaDb {
-                return Ok(());
+                let seen = MariaGtids::parse(gtids).map_err(bad)?;
+                let executed = MariaGtids::parse(&server.executed).map_err(bad)?;
+                let oldest = catalog.oldest_gtids().await?.unwrap_or_default();
+                let begun = MariaGtids::parse(&oldest).map_err(bad)?;
+                return gap(&begun.beyond(&seen), &seen.beyond(&executed));
             }
             let seen = GtidSet::parse(gtids).map_err(bad)?;
             let executed = GtidSet::parse(&server.executed).map_err(bad)?;
             let purged = GtidSet::parse(&server.purged).map_err(bad)?;
             let missing = self.wanted(&purged).minus(&seen);
-            if !missing.is_empty() {
-                return Err(Error::fatal(format!(
-                    "the server has purged transactions that were not read yet: {missing}"
-                ))
-                .exception("io.debezium.DebeziumException")
-                .hint("snapshot.mode=when_needed takes a snapshot again"));
-            }
             let ahead = self.wanted(&seen).minus(&executed);
-            if !ahead.is_empty() {
-                return Err(Error::fatal(format!(
-                    "the server does not have transactions that were read: {ahead}; it was restored, or lags behind \
-                     the one that was read before"
-                ))
-                .exception("io.debezium.DebeziumException"));
-            }
-            return Ok(());
+            return gap(&missing.to_string(), &ahead.to_string());
         }
         let logs = catalog.logs().await?;
         match logs.iter().find(|(file, _)| *file == position.file) {
@@ -454,6 +445,8 @@ impl Driver {
         let options = &self.options;
         let (gtids, by_gtid) = self.gtids_of(&position)?;
         let connection = self.dump(server, &position, &gtids, by_gtid, false).await?;
+        let mut quarantine = Quarantine::new(options.naming.prefix());
+        quarantine.restore(&*self.offsets).await?;
         let heartbeat = Heartbeat::new(options.heartbeat, &options.naming, std::time::Instant::now());
         tracing::info!(
             file = position.file,
@@ -474,6 +467,7 @@ impl Driver {
             changes,
             tables: schemas.tables,
             unknown: schemas.unknown,
+            quarantine,
             kept: schemas.kept,
             tracker: Tracker::new(position, gtids),
             heartbeat,
@@ -595,6 +589,25 @@ async fn beginning(catalog: &mut Catalog, server: &Server) -> Result<Position> {
         gtids: Some(server.purged.clone()).filter(|gtids| !gtids.is_empty()),
         ..Position::default()
     })
+}
+
+/// Refuses a gap: what the server has purged and was not read, and what was read and the server does not have.
+fn gap(missing: &str, ahead: &str) -> Result<()> {
+    if !missing.is_empty() {
+        return Err(Error::fatal(format!(
+            "the server has purged transactions that were not read yet: {missing}"
+        ))
+        .exception("io.debezium.DebeziumException")
+        .hint("snapshot.mode=when_needed takes a snapshot again"));
+    }
+    if !ahead.is_empty() {
+        return Err(Error::fatal(format!(
+            "the server does not have transactions that were read: {ahead}; it was restored, or lags behind the one that \
+             was read before"
+        ))
+        .exception("io.debezium.DebeziumException"));
+    }
+    Ok(())
 }
 
 /// A replica's UUID, which a MySQL server wants to tell replicas apart; the same for the same id.

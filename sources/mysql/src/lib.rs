@@ -14,6 +14,7 @@
 //! Pure: `binlog`, `value`, `types`, `table`, `event`, `position`, `ddl`, `schema`, and most of `history`. The rest does
 //! I/O and little else.
 
+mod ahead;
 mod binlog;
 mod catalog;
 mod config;
@@ -24,6 +25,7 @@ mod event;
 pub mod history;
 mod output;
 mod position;
+mod quarantine;
 pub mod schema;
 mod signals;
 mod snapshot;
@@ -33,6 +35,7 @@ mod task;
 mod types;
 mod value;
 mod wire;
+mod zero_date;
 
 use tapline_api::DEBEZIUM_VERSION;
 use tapline_api::connector::{AnyConnector, ConnectorPlugin};

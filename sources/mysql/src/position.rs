@@ -18,6 +18,18 @@ pub(crate) fn partition(server: &str) -> Partition {
     Partition::new([("server".to_owned(), Json::from(server))])
 }
 
+/// A place in the log: file and position.
+pub(crate) type Place = (String, u64);
+
+/// Whether the first place is the second one, or behind it. Files are numbered.
+pub(crate) fn is_at_or_behind(place: (&str, u64), other: (&str, u64)) -> bool {
+    let number = |file: &str| -> u64 {
+        let digits = file.rsplit('.').next().unwrap_or_default();
+        digits.parse().unwrap_or(0)
+    };
+    (number(place.0), place.1) >= (number(other.0), other.1)
+}
+
 /// A stored position.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Position {

@@ -3,7 +3,7 @@
 //! The stream calls in: with the records that went out, among them those of the signal table, and where it stands. Chunks
 //! are read in between, by a session of their own, while the stream waits; they are small.
 //!
-//! With `read.only` no watermark is written. A chunk's window then closes where the log ended when the chunk had been read:
+//! With `read.only`, or without a signal table, no watermark is written. A chunk's window then closes where the log ended when the chunk had been read:
 //! every change that the chunk may have seen, and may have missed, comes before.
 
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use crate::catalog::Catalog;
 use crate::config::Options;
 use crate::event::{Events, Origin};
+use crate::position::{Place, is_at_or_behind};
 use crate::schema::{Column, Kind, Table, TableId, Tables};
 use crate::table::{Plan, Row};
 use crate::wire::TextFields;
@@ -42,9 +43,6 @@ pub(crate) struct Context<'a> {
     /// The event at hand.
     pub(crate) origin: &'a Origin,
 }
-
-/// A place in the log: file and position.
-pub(crate) type Place = (String, u64);
 
 /// A connector's signals.
 #[derive(Debug)]
@@ -92,6 +90,11 @@ impl Signals {
             blocking: None,
             finished: false,
         }
+    }
+
+    /// Whether a stored offset speaks of an incremental snapshot.
+    pub(crate) fn is_under_way(stored: &Offset) -> bool {
+        Incremental::<Waiting>::from_offset(stored).is_running()
     }
 
     /// What offsets say of it.
@@ -217,8 +220,23 @@ impl Signals {
             );
             return Ok(());
         }
+        self.read_again(&signal.id, execute, context).await
+    }
+
+    /// Reads tables by chunks, or asks for a blocking snapshot of them. Without a table to write watermarks to, a chunk's
+    /// window closes by the log.
+    pub(crate) async fn read_again(
+        &mut self,
+        id: &str,
+        execute: &Execute,
+        context: &mut Context<'_>,
+    ) -> Result<()> {
+        if execute.blocking {
+            self.blocking = Some(execute.clone());
+            return Ok(());
+        }
         let captured = captured_names(context.options, context.tables);
-        if self.incremental.add(&signal.id, execute, &captured) {
+        if self.incremental.add(id, execute, &captured) {
             self.notify("STARTED", &[("data_collections", self.names())], context);
             self.read_chunk(context).await?;
         }
@@ -265,8 +283,8 @@ impl Signals {
         self.incremental.start_chunk(id.clone());
         let opened = Instant::now().java_text();
         let open = format!("{{\"openWindowTimestamp\": \"{opened}\"}}");
-        let read_only = context.options.read_only;
-        if !read_only {
+        let by_log = context.options.read_only || context.options.signal_table.is_none();
+        if !by_log {
             self.watermark(context, &format!("{id}{OPEN}"), "snapshot-window-open", &open)
                 .await?;
         }
@@ -276,7 +294,7 @@ impl Signals {
                 Filled::Nothing(status) => self.table_done(status, context),
             }
         }
-        if read_only {
+        if by_log {
             self.incremental.open(&id);
             let end = self.session(context.options).await?.end().await?;
             self.closes = Some((end.file, end.pos));

@@ -15,17 +15,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tapline_api::offset::{Offset, OffsetMark};
-use tapline_api::{Error, Result, Value};
+use tapline_api::{Error, Kind, Result, Value};
 use tapline_cdc::channels::Outside;
 use tapline_cdc::clock::Instant as Clock;
 use tapline_cdc::envelope::SnapshotMarker;
+use tapline_cdc::headers::new_uuid;
 use tapline_cdc::heartbeat::Heartbeat;
 use tapline_cdc::intern::constant;
 use tapline_cdc::metrics::{SourceMetrics, StreamingMetrics};
+use tapline_cdc::notification::Aggregate;
 use tapline_cdc::options::OnFailure;
+use tapline_cdc::signal::Execute;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::ahead;
 use crate::binlog::Malformed;
 use crate::binlog::event::{self, HEADER, Header, Session, code};
 use crate::binlog::gtid::{Gtid, MariaGtid};
@@ -40,7 +44,8 @@ use crate::event::{Events, Origin};
 use crate::history::{HistoryRecord, KeptTables, SchemaChangeRecords, SchemaChangeSource, SchemaHistory};
 use crate::output::Output;
 use crate::position::{AnyGtid, Tracker, source};
-use crate::schema::{TableId, Tables};
+use crate::quarantine::{Answer, Quarantine};
+use crate::schema::{Table, TableId, Tables};
 use crate::signals::{Context, Signals, signals_partition};
 use crate::snapshot::Snapshot;
 use crate::snapshot::sieve::Sieve;
@@ -74,6 +79,8 @@ pub(crate) struct Stream<'a> {
     pub(crate) tables: Tables,
     /// Tables whose schema is not known, with why.
     pub(crate) unknown: HashMap<TableId, String>,
+    /// Tables whose changes are left out.
+    quarantine: Quarantine,
     pub(crate) kept: KeptTables,
     /// What goes out before a killed snapshot is resumed.
     pub(crate) sieve: Option<Sieve>,
@@ -100,7 +107,7 @@ pub(crate) struct Stream<'a> {
 struct Mapped {
     body: Bytes,
     /// `None` of a table that is not captured, or whose changes are skipped.
-    plan: Option<(Arc<Plan>, Layout)>,
+    plan: Option<Arc<(Arc<Plan>, Layout)>>,
 }
 
 /// What a stream is made of.
@@ -116,6 +123,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) changes: &'a SchemaChangeRecords,
     pub(crate) tables: Tables,
     pub(crate) unknown: HashMap<TableId, String>,
+    pub(crate) quarantine: Quarantine,
     pub(crate) kept: KeptTables,
     pub(crate) tracker: Tracker,
     pub(crate) heartbeat: Option<Heartbeat>,
@@ -141,6 +149,7 @@ impl<'a> Stream<'a> {
             changes: parts.changes,
             tables: parts.tables,
             unknown: parts.unknown,
+            quarantine: parts.quarantine,
             kept: parts.kept,
             sieve: None,
             tracker: parts.tracker,
@@ -184,6 +193,7 @@ impl<'a> Stream<'a> {
         let mut heard = Instant::now();
         self.lend(async |signals, context| signals.begin(context).await)
             .await?;
+        self.settle().await?;
         loop {
             while !self.is_full() {
                 if self.next_of_payload().await? {
@@ -200,6 +210,9 @@ impl<'a> Stream<'a> {
                 self.on_event(event, false).await?;
             }
             let now = Instant::now();
+            if self.quarantine.is_due(now) && !self.tracker.in_transaction() {
+                self.look_at_held().await?;
+            }
             self.beat(now).await;
             let has_records = !self.events.records.is_empty();
             let has_output = has_records
@@ -225,6 +238,9 @@ impl<'a> Stream<'a> {
             }
             if let Some(heartbeat) = &self.heartbeat {
                 wake = wake.min(Instant::from_std(heartbeat.due()));
+            }
+            if let Some(due) = self.quarantine.due() {
+                wake = wake.min(due);
             }
             let wake = wake.max(now + Duration::from_millis(1));
             tokio::select! {
@@ -383,10 +399,38 @@ impl<'a> Stream<'a> {
         .with_kind(kind)
     }
 
+    /// What becomes of an event that can't be read (`event.deserialization.failure.handling.mode`).
+    fn unreadable(&self, error: Error) -> Result<()> {
+        match self.options.on_unreadable {
+            OnFailure::Fail => {
+                Err(error.hint("event.deserialization.failure.handling.mode=warn leaves such events out"))
+            }
+            OnFailure::Warn => {
+                tracing::warn!(%error, "an event can't be read, and is left out");
+                Ok(())
+            }
+            OnFailure::Skip => {
+                tracing::debug!(%error, "an event can't be read, and is left out");
+                Ok(())
+            }
+        }
+    }
+
     async fn on_event(&mut self, bytes: Bytes, in_payload: bool) -> Result<()> {
         let header = Header::read(&bytes).map_err(|e| self.malformed(&e))?;
         let checksums = self.checksums && !in_payload;
-        let range = event::body(&bytes, &header, checksums).map_err(|e| self.malformed(&e))?;
+        let (range, whole) = match event::body(&bytes, &header, checksums) {
+            Ok(range) => (range, true),
+            Err(error) => {
+                // Without the others the position would be lost.
+                let error = self.malformed(&error);
+                if !holds_rows(header.code) {
+                    return Err(error);
+                }
+                self.unreadable(error)?;
+                (0..0, false)
+            }
+        };
         let body = bytes.slice(range);
         if matches!(header.code, code::HEARTBEAT | code::HEARTBEAT_V2) {
             return Ok(());
@@ -413,7 +457,9 @@ impl<'a> Stream<'a> {
         }
         self.origin.server_id = header.server_id.into();
         self.origin.pos = i64::try_from(self.tracker.pos).unwrap_or(i64::MAX);
-        self.on_body(&header, body).await?;
+        if whole {
+            self.on_body(&header, body).await?;
+        }
         // A payload is one event of the file; what is in it is counted in its place.
         if header.code != code::TRANSACTION_PAYLOAD {
             self.tracker.complete();
@@ -435,7 +481,16 @@ impl<'a> Stream<'a> {
             | code::PARTIAL_UPDATE_ROWS
             | code::WRITE_ROWS_COMPRESSED_V1..=code::DELETE_ROWS_COMPRESSED => {
                 let before = self.events.records.len();
-                self.on_rows(header.code, body)?;
+                let size = self.events.bytes;
+                match self.on_rows(header.code, body) {
+                    // What a value is worth, other options decide.
+                    Err(error) if error.kind() == Kind::Fatal => {
+                        self.unreadable(error)?;
+                        self.events.records.truncate(before);
+                        self.events.bytes = size;
+                    }
+                    read => read?,
+                }
                 self.lend(async |signals, context| signals.changed(before, context).await)
                     .await
             }
@@ -502,7 +557,7 @@ impl<'a> Stream<'a> {
                 self.tracker.stay();
                 Ok(())
             }
-            code::INCIDENT => Err(self.at_place(Error::fatal(
+            code::INCIDENT => self.unreadable(self.at_place(Error::fatal(
                 "the server lost events of its own log here (an INCIDENT event)",
             ))),
             code::START_ENCRYPTION | code::STOP => Ok(()),
@@ -515,12 +570,13 @@ impl<'a> Stream<'a> {
             self.origin.at = at;
             self.tracker.set_seconds(at.millis() / 1000);
         }
-        let uuid = gtid.origin.to_string();
-        let uuid = uuid.split(':').next().unwrap_or_default();
         let (included, excluded) = (&self.options.sources_included, &self.options.sources_excluded);
-        self.foreign = self.options.filter_by_source
-            && (!included.is_empty() && !included.matches(uuid)
-                || !excluded.is_empty() && excluded.matches(uuid));
+        let chosen = self.options.filter_by_source && !(included.is_empty() && excluded.is_empty());
+        self.foreign = chosen && {
+            let uuid = gtid.origin.to_string();
+            let uuid = uuid.split(':').next().unwrap_or_default();
+            !included.is_empty() && !included.matches(uuid) || !excluded.is_empty() && excluded.matches(uuid)
+        };
         let text = Value::from(gtid.to_string());
         self.origin.gtid = text.clone();
         self.tracker.begin_gtid(AnyGtid::MySql(gtid), text);
@@ -578,7 +634,10 @@ impl<'a> Stream<'a> {
         if self.maps.get(&id).is_some_and(|known| known.body == body) {
             return Ok(());
         }
-        let map = TableMap::read(&body).map_err(|e| self.malformed(&e))?;
+        let map = match TableMap::read(&body) {
+            Ok(map) => map,
+            Err(error) => return self.unreadable(self.malformed(&error)),
+        };
         let plan = match self.options.captures(&map.database, &map.table) {
             true => self.plan_of(&map).await?,
             false => {
@@ -592,13 +651,18 @@ impl<'a> Stream<'a> {
         }
         // What is kept must not keep a whole read alive.
         let body = Bytes::copy_from_slice(&body);
+        let plan = plan.map(Arc::new);
         self.maps.insert(id, Mapped { body, plan });
         Ok(())
     }
 
-    /// The plan for a TABLE_MAP. Where no schema is known, or it does not fit, it is taken from the server if that fits.
+    /// The plan for a TABLE_MAP. Where no schema is known, or it does not fit, it is taken from the server where that is
+    /// provably the one of this place; else the table is held, or as the options say.
     async fn plan_of(&mut self, map: &TableMap) -> Result<Option<(Arc<Plan>, Layout)>> {
         let id = TableId::new(map.database.as_str(), map.table.as_str());
+        if self.quarantine.holds(&id) {
+            return Ok(None);
+        }
         let why = match self.tables.get(&id).cloned() {
             Some(table) => {
                 let plan = match self
@@ -624,35 +688,124 @@ impl<'a> Stream<'a> {
                 .unwrap_or_else(|| "the schema history does not have it".to_owned()),
         };
         if let Some(found) = self.servers_plan(&id, map).await? {
-            tracing::warn!(table = %id, why, "schema is taken from the server, where it fits the log");
+            tracing::warn!(table = %id, why, "schema is taken from the server, where it is that of this place");
             return Ok(Some(found));
         }
         let text = format!("the schema of {id} is not known: {why}");
         match self.options.on_unknown_schema {
-            OnFailure::Fail => Err(self.at_place(Error::fatal(text)).hint(
+            Some(OnFailure::Fail) => Err(self.at_place(Error::fatal(text)).hint(
                 "take a snapshot again, or leave its changes out by inconsistent.schema.handling.mode=warn",
             )),
-            OnFailure::Warn => {
+            Some(OnFailure::Warn) => {
                 tracing::warn!("{text}; its changes are skipped");
                 Ok(None)
             }
-            OnFailure::Skip => Ok(None),
+            Some(OnFailure::Skip) => Ok(None),
+            None => {
+                self.hold(id, &why);
+                Ok(None)
+            }
         }
     }
 
-    /// The server's present schema, if the log names its columns and all of them agree.
-    async fn servers_plan(&mut self, id: &TableId, map: &TableMap) -> Result<Option<(Arc<Plan>, Layout)>> {
-        if map.names.is_empty() {
-            return Ok(None);
+    /// Leaves a table's changes out from here on, until its schema is known.
+    fn hold(&mut self, id: TableId, why: &str) {
+        self.tables.remove(&id);
+        self.plans.remove(&id);
+        self.kept.forget(&id);
+        let since = self.tracker.position().to_offset(Vec::new());
+        self.tell_of_held("QUARANTINED", &id, why);
+        let mark = self.quarantine.hold(id, why, &since);
+        self.heard.push(mark);
+        self.tracker.moved = true;
+    }
+
+    fn let_go(&mut self, id: &TableId, why: &str) {
+        tracing::info!(table = %id, why, "a table is released");
+        let mark = self.quarantine.release(id);
+        self.heard.push(mark);
+        self.tracker.moved = true;
+        self.unknown.remove(id);
+        self.maps.clear();
+        self.tell_of_held("RELEASED", id, why);
+    }
+
+    fn tell_of_held(&mut self, kind: &str, id: &TableId, why: &str) {
+        let data = [
+            ("data_collections", id.to_string()),
+            ("reason", why.to_owned()),
+            ("position", format!("{}:{}", self.tracker.file, self.tracker.pos)),
+        ];
+        let notifier = &self.options.notifier;
+        let record = notifier.notify(&new_uuid(), Aggregate::Quarantine, kind, &data, Clock::now());
+        self.events.records.extend(record);
+    }
+
+    /// Asks the server for held tables, and releases those whose answer holds by now. The stream stands between two
+    /// transactions.
+    async fn look_at_held(&mut self) -> Result<()> {
+        for id in self.quarantine.take_due(Instant::now()) {
+            let Some(statement) = self.catalog.create_table(&id).await? else {
+                self.let_go(&id, "it is not there any more");
+                continue;
+            };
+            match self.table_of(&id, &statement) {
+                Ok((_, table)) => {
+                    let end = self.catalog.end().await?;
+                    let answer = Answer {
+                        table,
+                        statement,
+                        from: (end.file, end.pos),
+                    };
+                    self.quarantine.answered(&id, answer);
+                }
+                Err(why) => tracing::warn!(table = %id, why, "a table stays held"),
+            }
         }
+        let (file, next) = (self.tracker.file.clone(), self.tracker.next);
+        let answers = self.quarantine.reached((&file, next));
+        if answers.is_empty() {
+            return Ok(());
+        }
+        if self.signals.is_none() {
+            self.signals = Some(Signals::new(self.options, None, None));
+        }
+        for Answer { table, statement, .. } in answers {
+            let id = table.id.clone();
+            self.let_go(&id, "the server has told its schema; its rows are read again");
+            self.tables.put(table.clone());
+            self.adopt(&id, table.clone(), statement).await?;
+            let execute = Execute {
+                blocking: table.key.is_empty(),
+                collections: vec![literal_pattern(&id.to_string())],
+                conditions: Vec::new(),
+                surrogate_key: None,
+            };
+            self.lend(async |signals, context| signals.read_again(&new_uuid(), &execute, context).await)
+                .await?;
+        }
+        self.settle().await
+    }
+
+    /// The tables with the one that the server would make so.
+    fn table_of(&self, id: &TableId, statement: &str) -> Result<(Tables, Arc<Table>), String> {
+        let mut tables = self.tables.clone();
+        ddl::apply(&mut tables, &self.options.dialect(), &id.database, statement)
+            .map_err(|error| error.to_string())?;
+        let table = tables.get(id).cloned();
+        let table = table.ok_or_else(|| "it makes no table of that name".to_owned())?;
+        Plan::new(table.clone(), self.options, self.events.source_schema())
+            .map_err(|error| error.message().to_owned())?;
+        Ok((tables, table))
+    }
+
+    /// The server's schema, if it is provably that of this place: no statement from here to the end of the log names the
+    /// table; or the log names its columns, and all of them agree.
+    async fn servers_plan(&mut self, id: &TableId, map: &TableMap) -> Result<Option<(Arc<Plan>, Layout)>> {
         let Some(statement) = self.catalog.create_table(id).await? else {
             return Ok(None);
         };
-        let mut tables = self.tables.clone();
-        if ddl::apply(&mut tables, &self.options.dialect(), &id.database, &statement).is_err() {
-            return Ok(None);
-        }
-        let Some(table) = tables.get(id).cloned() else {
+        let Ok((tables, table)) = self.table_of(id, &statement) else {
             return Ok(None);
         };
         let plan = Arc::new(Plan::new(
@@ -663,19 +816,38 @@ impl<'a> Stream<'a> {
         let Ok(layout) = plan.layout(map) else {
             return Ok(None);
         };
+        let end = self.catalog.end().await?.place();
+        let here = (self.tracker.file.clone(), self.tracker.pos);
+        let (options, server) = (self.options, self.server);
+        let changed = ahead::names_table(options, server, (&here.0, here.1), &end, &id.table);
+        let unchanged = match changed.await {
+            Ok(named) => named == Some(false),
+            Err(error) => {
+                tracing::warn!(table = %id, %error, "looking ahead in the log failed");
+                false
+            }
+        };
+        if !unchanged && map.names.is_empty() {
+            return Ok(None);
+        }
+        self.tables = tables;
+        self.unknown.remove(id);
+        self.adopt(id, table, statement).await?;
+        self.plans.insert(id.clone(), plan.clone());
+        Ok(Some((plan, layout)))
+    }
+
+    /// Writes a table that the server has told of to the history.
+    async fn adopt(&mut self, id: &TableId, table: Arc<Table>, statement: String) -> Result<()> {
         let change = Change {
             kind: ChangeKind::Alter,
             database: id.database.clone(),
             table: Some(id.clone()),
             previous: None,
-            after: Some(table.clone()),
+            after: Some(table),
             statement,
         };
-        self.tables = tables;
-        self.unknown.remove(id);
-        self.keep(&change).await?;
-        self.plans.insert(id.clone(), plan.clone());
-        Ok(Some((plan, layout)))
+        self.keep(&change).await
     }
 
     fn on_rows(&mut self, kind: u8, body: Bytes) -> Result<()> {
@@ -694,9 +866,10 @@ impl<'a> Stream<'a> {
                 "rows are of table {id}, which no TABLE_MAP names"
             ))));
         };
-        let Some((plan, layout)) = mapped.plan.clone().filter(|_| !self.foreign) else {
+        let Some(ready) = mapped.plan.clone().filter(|_| !self.foreign) else {
             return Ok(());
         };
+        let (plan, layout) = &*ready;
         let rows = Rows::read(kind, &body).map_err(|e| self.malformed(&e))?;
         let Some(rows) = rows else { return Ok(()) };
         if rows.columns != plan.table.columns.len() {
@@ -710,7 +883,7 @@ impl<'a> Stream<'a> {
         } else {
             (body.clone(), rows.start)
         };
-        let count = self.emit_rows(&plan, &layout, &rows, &event, start, skipped)?;
+        let count = self.emit_rows(plan, layout, &rows, &event, start, skipped)?;
         self.tracker.rows(count);
         Ok(())
     }
@@ -785,8 +958,19 @@ impl<'a> Stream<'a> {
         Ok(number)
     }
 
+    fn on_begin(&mut self, thread: u32) {
+        self.origin.thread = Value::Int64(thread.into());
+        self.tracker.begin();
+        self.begin_transaction();
+    }
+
     async fn on_query(&mut self, body: Bytes) -> Result<()> {
         let query = event::query(&body).map_err(|e| self.malformed(&e))?;
+        // What most of them say.
+        if query.sql == b"BEGIN" {
+            self.on_begin(query.thread);
+            return Ok(());
+        }
         let session = Session::read(query.status);
         let charset = session
             .client_collation
@@ -796,9 +980,7 @@ impl<'a> Stream<'a> {
         let upper: String = sql.chars().take(12).collect::<String>().to_ascii_uppercase();
         match upper.as_str() {
             "BEGIN" => {
-                self.origin.thread = Value::Int64(query.thread.into());
-                self.tracker.begin();
-                self.begin_transaction();
+                self.on_begin(query.thread);
                 return Ok(());
             }
             "COMMIT" | "ROLLBACK" => {
@@ -851,6 +1033,7 @@ impl<'a> Stream<'a> {
             Some(bits) => self.dialect.with_sql_mode(bits),
             None => self.dialect.clone(),
         };
+        self.quarantine.heard(sql);
         let changes = match ddl::apply(&mut self.tables, &dialect, database, sql) {
             Ok(changes) => changes,
             Err(error) => return self.not_understood(database, sql, error).await,
@@ -876,6 +1059,14 @@ impl<'a> Stream<'a> {
         if !changes.is_empty() {
             self.maps.clear();
         }
+        for change in &changes {
+            // Made anew, or gone: all that there is of it is told from here on.
+            if matches!(change.kind, ChangeKind::Create | ChangeKind::Drop)
+                && let Some(id) = change.table.as_ref().filter(|id| self.quarantine.holds(id))
+            {
+                self.let_go(id, "a statement has made it anew, or dropped it");
+            }
+        }
         let known = |name: &str| !crate::config::is_builtin(name);
         if options.ddl_filter.ignores(sql) || !options.kept.tells(&changes, captures, known) {
             return Ok(());
@@ -897,6 +1088,9 @@ impl<'a> Stream<'a> {
         match error.table().cloned() {
             Some(id) if self.options.captures(&id.database, &id.table) => {
                 tracing::warn!(table = %id, %error, "a statement can't be parsed; the schema is asked for at the next row");
+                if self.quarantine.holds(&id) {
+                    return Ok(());
+                }
                 self.tables.remove(&id);
                 self.plans.remove(&id);
                 self.maps.clear();
@@ -974,6 +1168,34 @@ fn names_of(changes: &[Change]) -> String {
     let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
     tapline_cdc::java::hash_map_order(&mut names, |name| name);
     names.join(",")
+}
+
+/// Whether an event can be left out without losing the place.
+fn holds_rows(kind: u8) -> bool {
+    matches!(
+        kind,
+        code::TABLE_MAP
+            | code::WRITE_ROWS
+            | code::UPDATE_ROWS
+            | code::DELETE_ROWS
+            | code::WRITE_ROWS_V1
+            | code::UPDATE_ROWS_V1
+            | code::DELETE_ROWS_V1
+            | code::PARTIAL_UPDATE_ROWS
+            | code::WRITE_ROWS_COMPRESSED_V1..=code::DELETE_ROWS_COMPRESSED
+    )
+}
+
+/// A regular expression that this text alone matches.
+fn literal_pattern(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 4);
+    for c in text.chars() {
+        if r"\.+*?()|[]{}^$#&-~".contains(c) {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern
 }
 
 /// The event in a packet, or the error that ends the dump.

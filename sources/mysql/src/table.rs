@@ -139,12 +139,21 @@ impl Plan {
                 Error::config(format!("column {full_name}.{} has {what}", column.name))
                     .hint("leave it out by column.exclude.list, or the table by table.exclude.list")
             })?;
-            let default = default_value(column, &mapping.convert);
-            let optional = column.optional;
-            let null = match (&default, optional) {
-                (_, true) => Value::Null,
-                (Some(default), false) => default.clone(),
-                (None, false) => mapping.zero.clone(),
+            let (default, optional) = match &mapping.fallback {
+                None => (default_value(column, &mapping.convert), column.optional),
+                // The converter's word goes before the column's.
+                Some(value) => (
+                    value
+                        .clone()
+                        .filter(|_| column.has_default && column.default.is_some()),
+                    column.optional || value.is_none(),
+                ),
+            };
+            let null = match (&default, optional, &mapping.fallback) {
+                (_, _, Some(value)) => value.clone().unwrap_or_default(),
+                (_, true, _) => Value::Null,
+                (Some(default), false, _) => default.clone(),
+                (None, false, _) => mapping.zero.clone(),
             };
             let complete = |schema: SchemaBuilder| {
                 let schema = schema.set_optional(optional);

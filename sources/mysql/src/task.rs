@@ -95,9 +95,10 @@ impl SourceTask for Task {
         let (stored_numbers, numbers) = watch::channel(0);
         let cancel = context.cancel.child_token();
         let outside = listen(&context, &options).await?;
-        let signals = options
-            .has_signals()
-            .then(|| Signals::new(&options, stored.as_ref(), outside));
+        // Rows of a table that was held may still be on their way.
+        let goes_on = stored.as_ref().is_some_and(Signals::is_under_way);
+        let signals =
+            (goes_on || options.has_signals()).then(|| Signals::new(&options, stored.as_ref(), outside));
         let driver = Driver {
             options,
             task: context.task,

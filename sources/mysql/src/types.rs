@@ -11,6 +11,7 @@ use tapline_cdc::filter::PatternList;
 use crate::schema::{Column, Kind};
 use crate::value::charset::Charset;
 use crate::value::{BinaryMode, Context, Convert, TimeUnit, text, unscaled_of_text};
+use crate::zero_date::ZeroDates;
 
 /// `decimal.handling.mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub(crate) struct TypeModes {
     pub(crate) adjust_years: bool,
     /// `TinyIntOneToBooleanConverter`, and the columns it is for; an empty list means all.
     pub(crate) tiny_int_one: Option<PatternList>,
+    /// `ZeroDateFallbackConverter`
+    pub(crate) zero_dates: Option<ZeroDates>,
     /// MariaDB's JSON is LONGTEXT.
     pub(crate) json_is_text: bool,
 }
@@ -53,6 +56,8 @@ pub(crate) struct Mapping {
     pub(crate) convert: Convert,
     /// What null becomes where there is none allowed, and no default.
     pub(crate) zero: Value,
+    /// What a converter puts in the place of null, and of the column's default: a value, or nothing.
+    pub(crate) fallback: Option<Option<Value>>,
 }
 
 impl Mapping {
@@ -61,10 +66,11 @@ impl Mapping {
             schema: schema.build(),
             convert,
             zero,
+            fallback: None,
         }
     }
 
-    fn named(schema: SchemaBuilder, name: &'static str, convert: Convert, zero: Value) -> Self {
+    pub(crate) fn named(schema: SchemaBuilder, name: &'static str, convert: Convert, zero: Value) -> Self {
         Self::new(schema.name(name).version(1), convert, zero)
     }
 }
@@ -82,6 +88,11 @@ impl TypeModes {
         let boolean = |convert| Mapping::new(Schema::boolean(), convert, Value::Boolean(false));
         if self.is_one_bit(table, column) {
             return Ok(boolean(Convert::Positive));
+        }
+        if let Some(zero_dates) = &self.zero_dates
+            && let Some(mapped) = zero_dates.map(table, column, self.adjust_years)
+        {
+            return mapped;
         }
         Ok(match column.kind {
             Kind::Boolean => boolean(Convert::Boolean),
@@ -399,7 +410,7 @@ fn converted_int(convert: &Convert, number: i64) -> Option<Value> {
     converted(convert, &crate::binlog::image::Raw::Int(number), &Bytes::new())
 }
 
-fn converted(convert: &Convert, raw: &crate::binlog::image::Raw, bytes: &Bytes) -> Option<Value> {
+pub(crate) fn converted(convert: &Convert, raw: &crate::binlog::image::Raw, bytes: &Bytes) -> Option<Value> {
     let mut arena = BytesMut::new();
     let mut cx = Context {
         bytes,
@@ -418,6 +429,7 @@ pub(crate) fn test_modes() -> TypeModes {
         unsigned_precise: false,
         adjust_years: true,
         tiny_int_one: None,
+        zero_dates: None,
         json_is_text: false,
     }
 }

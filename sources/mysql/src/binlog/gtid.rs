@@ -40,12 +40,17 @@ pub(crate) struct MariaGtids(BTreeMap<u32, (u32, u64)>);
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = String::with_capacity(36);
         for (index, byte) in self.uuid.iter().enumerate() {
             if matches!(index, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
+                text.push('-');
             }
-            write!(f, "{byte:02x}")?;
+            for digit in [byte >> 4, byte & 15] {
+                text.push(DIGITS.get(usize::from(digit)).copied().map_or('0', char::from));
+            }
         }
+        f.write_str(&text)?;
         if !self.tag.is_empty() {
             write!(f, ":{}", self.tag)?;
         }
@@ -358,12 +363,16 @@ impl MariaGtids {
         self.0.insert(gtid.domain, (gtid.server, gtid.number));
     }
 
-    /// Whether no domain is further than in `self`.
-    pub(crate) fn contains_all(&self, other: &Self) -> bool {
-        other
-            .0
-            .iter()
-            .all(|(domain, (_, number))| self.0.get(domain).is_some_and(|(_, last)| number <= last))
+    /// The transactions that `self` has and `other` has not, by domain: the first and the last of each.
+    pub(crate) fn beyond(&self, other: &Self) -> String {
+        let mut gaps = Vec::new();
+        for (domain, (server, last)) in &self.0 {
+            let seen = other.0.get(domain).map_or(0, |(_, number)| *number);
+            if seen < *last {
+                gaps.push(format!("{domain}-{server}-{} to {last}", seen + 1));
+            }
+        }
+        gaps.join(", ")
     }
 }
 
@@ -448,8 +457,11 @@ mod tests {
             number: 39,
         });
         assert_eq!(gtids.to_string(), "0-2-39,1-1-7");
-        assert!(gtids.contains_all(&MariaGtids::parse("0-1-38").unwrap()));
-        assert!(!gtids.contains_all(&MariaGtids::parse("5-1-1").unwrap()));
+        assert_eq!(
+            gtids.beyond(&MariaGtids::parse("0-1-37,1-1-9").unwrap()),
+            "0-2-38 to 39"
+        );
+        assert_eq!(MariaGtids::parse("5-1-2").unwrap().beyond(&gtids), "5-1-1 to 2");
         assert!(MariaGtids::parse("0-1").is_err());
     }
 

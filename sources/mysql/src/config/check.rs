@@ -40,8 +40,6 @@ const UNSUPPORTED: &[(&str, &[&str], &str)] = &[
     ("snapshot.locking.mode.custom.name", &[], JAVA),
     ("snapshot.query.mode", &["select_all"], JAVA),
     ("snapshot.query.mode.custom.name", &[], JAVA),
-    ("event.processing.failure.handling.mode", &["fail"], NOT_YET),
-    ("event.deserialization.failure.handling.mode", &["fail"], NOT_YET),
     ("database.ssl.keystore.password", &[], NOT_YET),
     ("database.ssl.truststore.password", &[], NOT_YET),
     ("post.processors", &[], NOT_YET),

@@ -28,7 +28,7 @@ impl Gtids {
     fn within(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::MySql(one), Self::MySql(other)) => other.contains_all(one),
-            (Self::MariaDb(one), Self::MariaDb(other)) => other.contains_all(one),
+            (Self::MariaDb(one), Self::MariaDb(other)) => one.beyond(other).is_empty(),
             _ => false,
         }
     }

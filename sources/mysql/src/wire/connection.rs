@@ -24,7 +24,6 @@ const BINLOG_THROUGH_GTID: u16 = 0x04;
 
 /// The dump ends where the log does.
 const BINLOG_DUMP_NON_BLOCK: u16 = 0x01;
-
 /// MariaDB: statements come before their rows.
 const BINLOG_SEND_ANNOTATE_ROWS: u16 = 0x02;
 

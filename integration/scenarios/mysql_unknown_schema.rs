@@ -1,0 +1,139 @@
+//! A table is changed behind the log's back, as a statement does that nobody can parse: the connector goes on.
+//!
+//! Where no later statement names the table its schema is the server's; else the table is held, alone, until the stream
+//! has come to the server's end, and is then read again.
+
+use crate::{TAPLINE, mariadb, mysql};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tapline_harness::pipeline::mysql_source;
+use tapline_harness::{Mysql, Worker, eventually, read_topic};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_table_of_mysql_whose_schema_is_not_known_holds_up_nobody_and_is_read_again() {
+    goes_on("held_mysql", mysql());
+}
+
+#[test]
+fn a_table_of_mariadb_whose_schema_is_not_known_holds_up_nobody_and_is_read_again() {
+    goes_on("held_maria", mariadb());
+}
+
+fn goes_on(name: &str, server: &Mysql) {
+    let run = |sql: &str| server.execute(&format!("use {name}; {sql}"));
+    server.execute(&format!("create database {name}"));
+    run("create table keyed_table (id int primary key, x int);
+         create table keyless_table (n int);
+         create table other_table (id int primary key);
+         insert into keyed_table values (1, 1); insert into keyless_table values (1)");
+    let mut worker = Worker::start(TAPLINE, &[("offset.flush.interval.ms", "200")], &[]);
+    let bootstrap = worker.bootstrap();
+    let mut source = mysql_source(server, &bootstrap, name, &format!("{name}[.].*"));
+    source["notification.enabled.channels"] = "sink".into();
+    source["notification.sink.topic.name"] = format!("{name}.notifications").into();
+    worker.put_connector(name, &source);
+    let strict = format!("{name}_strict");
+    let mut failing = mysql_source(server, &bootstrap, &strict, &format!("{name}[.].*"));
+    failing["inconsistent.schema.handling.mode"] = "fail".into();
+    worker.put_connector(&strict, &failing);
+    let rows = |table: &str| -> Vec<(String, Value)> {
+        let records = read_topic(&bootstrap, &format!("{name}.{name}.{table}"));
+        let event = |record: &tapline_harness::Record| {
+            let event = record.value_json()["payload"].clone();
+            (
+                event["op"].as_str().unwrap_or_default().to_owned(),
+                event["after"].clone(),
+            )
+        };
+        records.iter().map(event).collect()
+    };
+    let wait = |what: &str, ready: &dyn Fn() -> bool| {
+        eventually(what, PATIENCE, || {
+            ready().then_some(()).ok_or_else(|| "not yet".to_owned())
+        });
+    };
+    wait("the snapshot", &|| {
+        rows("keyed_table").len() == 1 && rows("keyless_table").len() == 1
+    });
+    let secretly = |sql: &str| run(&format!("set sql_log_bin = 0; {sql}"));
+
+    // no statement lies ahead: the server's schema is that of the row
+    secretly("alter table keyed_table add column odd int");
+    run("insert into keyed_table values (2, 2, 2)");
+    wait("the row with the unknown column", &|| {
+        rows("keyed_table").len() == 2
+    });
+    assert_eq!(
+        rows("keyed_table")[1].1,
+        serde_json::json!({"id": 2, "x": 2, "odd": 2}),
+        "the column that the log does not tell of"
+    );
+
+    // a statement lies ahead: nobody can say what the table was when the row was written
+    assert!(worker.terminate().success());
+    secretly("alter table keyed_table add column odder int; alter table keyless_table add column odder int");
+    run(
+        "insert into keyed_table values (3, 3, 3, 3); insert into keyless_table values (3, 3);
+         insert into other_table values (1);
+         alter table keyed_table add column late varchar(9) default 'late';
+         alter table keyless_table add column late varchar(9) default 'late';
+         update keyed_table set x = 20 where id = 2; insert into other_table values (2)",
+    );
+    worker.restart();
+    wait("the others go on", &|| rows("other_table").len() == 2);
+    let newest = |table: &str, by: &str| -> BTreeMap<String, Value> {
+        let rows = rows(table).into_iter().filter(|(_, after)| !after.is_null());
+        rows.map(|(_, after)| (after[by].to_string(), after)).collect()
+    };
+    wait("rows of the held tables are read again", &|| {
+        newest("keyed_table", "id")
+            .values()
+            .all(|row| row["late"] == "late")
+            && newest("keyed_table", "id").len() == 3
+            && newest("keyless_table", "n")
+                .values()
+                .all(|row| row["late"] == "late")
+            && newest("keyless_table", "n").len() == 2
+    });
+    assert_eq!(newest("keyed_table", "id")["2"]["x"], 20);
+    run("insert into keyed_table values (4, 4, 4, 4, 'new'); delete from keyed_table where id = 1");
+    wait("changes of the released table", &|| {
+        let rows = rows("keyed_table");
+        let has = |of: &str| rows.iter().rev().take(4).any(|(op, _)| op == of);
+        has("c") && has("d")
+    });
+    let told: Vec<String> = read_topic(&bootstrap, &format!("{name}.notifications"))
+        .iter()
+        .map(tapline_harness::Record::value_json)
+        .filter(|event| event["payload"]["aggregate_type"] == "Quarantine")
+        .map(|event| {
+            let data = &event["payload"]["additional_data"]["data_collections"];
+            format!("{} {}", event["payload"]["type"], data).replace('"', "")
+        })
+        .collect();
+    for table in ["keyed_table", "keyless_table"] {
+        let of: Vec<&String> = told.iter().filter(|text| text.ends_with(table)).collect();
+        let expected = ["QUARANTINED", "RELEASED"].map(|kind| format!("{kind} {name}.{table}"));
+        assert_eq!(of, expected.iter().collect::<Vec<_>>());
+    }
+    wait("nothing is held", &|| {
+        let offsets = worker
+            .rest("GET", &format!("/connectors/{name}/offsets"), None)
+            .json();
+        !offsets.to_string().contains("\"quarantine\"")
+    });
+    worker.wait_running(name);
+
+    worker.wait_state(&strict, "FAILED");
+    let status = worker
+        .rest("GET", &format!("/connectors/{strict}/status"), None)
+        .json();
+    let trace = status["tasks"][0]["trace"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    assert!(trace.contains("keyed_table is not known"), "{trace}");
+}
