@@ -64,6 +64,7 @@ struct Schemas {
     tables: Tables,
     unknown: HashMap<TableId, String>,
     kept: KeptTables,
+    quarantine: Quarantine,
 }
 
 /// What a snapshot is taken with.
@@ -115,7 +116,9 @@ impl Driver {
             tables: Tables::new(server.ignore_case),
             unknown: HashMap::new(),
             kept: KeptTables::new(self.options.naming.prefix()),
+            quarantine: Quarantine::new(self.options.naming.prefix()),
         };
+        schemas.quarantine.restore(&*self.offsets).await?;
         let mut stored = self.position.clone();
         if let Some(position) = &stored
             && (streams || position.snapshot)
@@ -274,6 +277,7 @@ impl Driver {
                 tables: Tables::new(parts.server.ignore_case),
                 unknown: HashMap::new(),
                 kept: KeptTables::new(self.options.naming.prefix()),
+                quarantine: Quarantine::new(self.options.naming.prefix()),
             },
         );
         let (gtids, by_gtid) = self.gtids_of(&from)?;
@@ -291,6 +295,7 @@ impl Driver {
             changes: parts.changes,
             tables: schemas.tables,
             unknown: schemas.unknown,
+            quarantine: schemas.quarantine,
             kept: schemas.kept,
             tracker: Tracker::new(from, gtids),
             heartbeat: None,
@@ -300,6 +305,7 @@ impl Driver {
         stream.sieve = Some(sieve);
         stream.catch_up(connection, &goal).await?;
         parts.schemas.kept = stream.kept;
+        parts.schemas.quarantine = stream.quarantine;
         Ok(resumes)
     }
 
@@ -445,8 +451,6 @@ impl Driver {
         let options = &self.options;
         let (gtids, by_gtid) = self.gtids_of(&position)?;
         let connection = self.dump(server, &position, &gtids, by_gtid, false).await?;
-        let mut quarantine = Quarantine::new(options.naming.prefix());
-        quarantine.restore(&*self.offsets).await?;
         let heartbeat = Heartbeat::new(options.heartbeat, &options.naming, std::time::Instant::now());
         tracing::info!(
             file = position.file,
@@ -467,7 +471,7 @@ impl Driver {
             changes,
             tables: schemas.tables,
             unknown: schemas.unknown,
-            quarantine,
+            quarantine: schemas.quarantine,
             kept: schemas.kept,
             tracker: Tracker::new(position, gtids),
             heartbeat,

@@ -21,15 +21,6 @@ pub(crate) fn partition(server: &str) -> Partition {
 /// A place in the log: file and position.
 pub(crate) type Place = (String, u64);
 
-/// Whether the first place is the second one, or behind it. Files are numbered.
-pub(crate) fn is_at_or_behind(place: (&str, u64), other: (&str, u64)) -> bool {
-    let number = |file: &str| -> u64 {
-        let digits = file.rsplit('.').next().unwrap_or_default();
-        digits.parse().unwrap_or(0)
-    };
-    (number(place.0), place.1) >= (number(other.0), other.1)
-}
-
 /// A stored position.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Position {
@@ -164,7 +155,7 @@ impl Gtids {
             (Self::MariaDb(set), AnyGtid::MariaDb(gtid)) => {
                 let mut one = MariaGtids::default();
                 one.add(*gtid);
-                set.contains_all(&one)
+                one.beyond(set).is_empty()
             }
             _ => false,
         }

@@ -164,7 +164,7 @@ impl Signals {
         while self
             .closes
             .as_ref()
-            .is_some_and(|(file, pos)| crate::position::is_at_or_behind(place, (file, *pos)))
+            .is_some_and(|(file, pos)| is_at_or_behind(place, (file, *pos)))
         {
             self.closes = None;
             self.close(context).await?;

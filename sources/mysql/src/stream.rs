@@ -80,7 +80,7 @@ pub(crate) struct Stream<'a> {
     /// Tables whose schema is not known, with why.
     pub(crate) unknown: HashMap<TableId, String>,
     /// Tables whose changes are left out.
-    quarantine: Quarantine,
+    pub(crate) quarantine: Quarantine,
     pub(crate) kept: KeptTables,
     /// What goes out before a killed snapshot is resumed.
     pub(crate) sieve: Option<Sieve>,
@@ -210,7 +210,7 @@ impl<'a> Stream<'a> {
                 self.on_event(event, false).await?;
             }
             let now = Instant::now();
-            if self.quarantine.is_due(now) && !self.tracker.in_transaction() {
+            if self.sieve.is_none() && self.quarantine.is_due(now) && !self.tracker.in_transaction() {
                 self.look_at_held().await?;
             }
             self.beat(now).await;
@@ -239,7 +239,7 @@ impl<'a> Stream<'a> {
             if let Some(heartbeat) = &self.heartbeat {
                 wake = wake.min(Instant::from_std(heartbeat.due()));
             }
-            if let Some(due) = self.quarantine.due() {
+            if let Some(due) = self.quarantine.due().filter(|_| self.sieve.is_none()) {
                 wake = wake.min(due);
             }
             let wake = wake.max(now + Duration::from_millis(1));
