@@ -18,6 +18,9 @@ type Row = Vec<Option<String>>;
 /// Bounds are stored with every chunk's end: a huge table has larger chunks, not more.
 const MOST_CHUNKS: u64 = 1024;
 
+/// Bytes of a row, where nothing is known of them.
+const SMALL_ROW: u64 = 128;
+
 /// The index that a table is cut by: the one that its rows lie in.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Index {
@@ -34,6 +37,8 @@ pub(crate) struct Cut {
     pub(crate) step: i128,
     /// The greatest number then.
     pub(crate) maximum: i128,
+    /// Whether the server can't reckon: it does not know yet how large the table is.
+    pub(crate) steps: bool,
 }
 
 impl Index {
@@ -181,7 +186,7 @@ impl Index {
         cut: &mut Cut,
         chunks: &Chunks,
     ) -> Result<Option<Key>> {
-        match self.is_number() {
+        match self.is_number() && !cut.steps {
             true => self.number_bound(connection, table, cut, chunks).await,
             false => self.step_along(connection, table, cut, chunks).await,
         }
@@ -258,6 +263,16 @@ impl Index {
         let found = connection.query(&sql).await?;
         Ok(found.into_iter().next().and_then(|row| row.into_iter().collect()))
     }
+}
+
+/// Whether a table that is said to be small has more rows than a chunk of so many bytes, as far as can be told without
+/// its rows: what the server knows of sizes may be old, after a load or a change of structure. Gives the chunk's rows.
+pub(crate) async fn is_larger(connection: &mut Connection, table: &Table, chunk: u64) -> Result<Option<u64>> {
+    let rows = (chunk / SMALL_ROW).max(1);
+    let name = qualified(&table.id.database, &table.id.table);
+    let sql = format!("SELECT 1 FROM {name} LIMIT 1 OFFSET {rows}");
+    let found = connection.query(&sql).await?;
+    Ok((!found.is_empty()).then_some(rows))
 }
 
 /// What makes two keys the same to chunks: names, types and character sets.

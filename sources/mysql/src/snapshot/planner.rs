@@ -8,7 +8,7 @@ use tapline_cdc::signal::Execute;
 use tapline_cdc::snapshot::{Chunks, Database, Key, Planned, Progress, stored_progress};
 use tapline_databases::mysql::qualified;
 
-use super::cut::{Cut, Index};
+use super::cut::{Cut, Index, is_larger};
 use crate::catalog::Catalog;
 use crate::config::Options;
 use crate::schema::{TableId, Tables};
@@ -72,17 +72,30 @@ impl Database for Planner<'_> {
         let (rows, bytes) = self.catalog.size(id).await?;
         let chunk = self.options.snapshot_chunk_bytes;
         let is_cut = stored.as_ref().is_some_and(|stored| !stored.key.is_empty());
-        if is_cut || stored.is_none() && bytes >= chunk.saturating_mul(2) {
-            source.index = Index::find(&mut self.catalog.connection, &table).await?;
+        let large = bytes >= chunk.saturating_mul(2);
+        let connection = &mut self.catalog.connection;
+        // No bytes at all: it is of an engine that keeps rows in no order.
+        let steps = match (is_cut || stored.is_none()) && !large && bytes > 0 {
+            true => is_larger(connection, &table, chunk).await?,
+            false => None,
+        };
+        if is_cut || stored.is_none() && (large || steps.is_some()) {
+            source.index = Index::find(connection, &table).await?;
         }
         let signature = source.index.as_ref().map(Index::signature).unwrap_or_default();
         // Another key than that it was cut by: what the chunks were can't be told any more.
         let stored = stored.filter(|stored| stored.key.is_empty() || stored.key == signature);
-        let connection = &mut self.catalog.connection;
         let progress = match (stored, &source.index) {
             (Some(stored), _) if stored.key.is_empty() => stored,
             (stored, Some(index)) => {
-                self.cut = index.begin(connection, &table, rows, bytes, chunk).await?;
+                self.cut = match steps {
+                    Some(rows) => Some(Cut {
+                        rows,
+                        steps: true,
+                        ..Cut::default()
+                    }),
+                    None => index.begin(connection, &table, rows, bytes, chunk).await?,
+                };
                 match (stored, &self.cut) {
                     (Some(stored), _) => stored,
                     (None, Some(_)) => Progress::new(signature, Chunks::default()),
