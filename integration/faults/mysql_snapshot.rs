@@ -67,7 +67,7 @@ pub fn run(plan: Plan) -> Outcome {
     let begin = Instant::now();
     let mut random = Random::new(plan.seed);
     // Every other seed knows places by file and position alone.
-    let settings: &[&str] = match plan.kind == Kind::MySql && plan.seed % 2 == 0 {
+    let settings: &[&str] = match plan.kind == Kind::MySql && plan.seed.is_multiple_of(2) {
         true => &["gtid_mode=OFF"],
         false => &[],
     };
