@@ -15,7 +15,7 @@ use tapline_harness::{Mysql, create_topic};
 const PREFIX: &str = "upserts";
 const ROWS: u64 = 1_000_000;
 /// A document server is slower.
-const DOCUMENTS: u64 = 100_000;
+const DOCUMENTS: u64 = 20_000;
 /// Between two questions that take the server some work.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -131,7 +131,7 @@ fn table(server: &Mysql, name: &str) {
 fn copy(server: &Mysql, rows: u64) {
     for first in (1..=rows).step_by(1000) {
         server.execute(&format!(
-            "insert into upserts.copied
+            "use upserts; insert into copied
              with recursive s(x) as (select {first} union all select x + 1 from s where x < {first} + 999)
              select x, x % 1000, x % 7, now(6), (x % 100000) / 100, x % 2 = 0, concat('customer-', x), repeat(md5(x), 4) from s"
         ));
