@@ -272,22 +272,25 @@ impl<'a> Group<'a> {
         let path = log_path(folder, self.segment.base);
         self.out.flush()?;
         self.out.get_ref().sync_all()?;
-        let state = state_path(folder, self.segment.base);
+        let (base, empty) = (self.segment.base, self.segment.size == 0);
+        let state = state_path(folder, base);
+        let described = self.segment.state(producers);
         // It describes the old file; without it the new one would be read at the next start.
         let _ = fs::remove_file(&state);
-        fs::rename(path.with_extension("log.new"), &path)?;
+        self.segment.entries = None;
+        let new = path.with_extension("log.new");
+        self.log
+            .replace(&self.bases, self.segment, || fs::rename(new, &path))?;
         File::open(folder)?.sync_all()?;
-        self.segment.state(producers).write(&state)?;
-        for base in self.bases.iter().filter(|base| **base != self.segment.base) {
-            fs::remove_file(log_path(folder, *base))?;
-            let _ = fs::remove_file(state_path(folder, *base));
+        described.write(&state)?;
+        for old in self.bases.iter().filter(|old| **old != base) {
+            fs::remove_file(log_path(folder, *old))?;
+            let _ = fs::remove_file(state_path(folder, *old));
         }
-        if self.segment.size == 0 {
+        if empty {
             fs::remove_file(&path)?;
             let _ = fs::remove_file(&state);
         }
-        self.segment.entries = None;
-        self.log.replace(&self.bases, self.segment);
         Ok(())
     }
 }

@@ -397,21 +397,29 @@ impl Log {
         )
     }
 
-    /// Puts one segment in the place of some, whose files it has replaced. Readers that hold the old files finish.
-    pub(super) fn replace(&self, bases: &[i64], with: Segment) {
+    /// Puts one segment in the place of some, at the moment when `rename` puts its file in the place of the first of
+    /// theirs: files are opened under the same lock. Readers that hold the old ones finish.
+    pub(super) fn replace(
+        &self,
+        bases: &[i64],
+        with: Segment,
+        rename: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut inner = lock(&self.inner);
+        rename()?;
         inner.reading = None;
         let Some(at) = inner
             .segments
             .iter()
             .position(|segment| bases.contains(&segment.base))
         else {
-            return;
+            return Ok(());
         };
         inner.segments.retain(|segment| !bases.contains(&segment.base));
         if with.size > 0 {
             inner.segments.insert(at, with);
         }
+        Ok(())
     }
 }
 

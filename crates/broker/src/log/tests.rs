@@ -430,6 +430,40 @@ fn compaction_keeps_the_last_record_of_each_key_at_its_offset() {
 }
 
 #[test]
+fn who_reads_while_segments_are_joined_finds_them() {
+    let folder = Folder::new();
+    let log = open(&folder.0);
+    let rules = Rules {
+        compacted: true,
+        ..RULES
+    };
+    let always = Compaction {
+        min_dirty_ratio: 0.0,
+        ..COMPACTION
+    };
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for round in 0..40_u8 {
+                for n in 0..20_u8 {
+                    let batch = batch((-1, -1, -1), 0, &[(Some(&[n]), Some(&[round; 50]))]);
+                    log.append(&batch, &rules, 0).unwrap();
+                    if n % 5 == 0 {
+                        log.roll().unwrap();
+                    }
+                }
+                log.sync();
+                compact(&log, &always, 0).unwrap();
+            }
+        });
+        while !writer.is_finished() {
+            contents(&log, 0);
+        }
+        writer.join().unwrap();
+    });
+    assert_eq!(contents(&log, 0).len(), 20);
+}
+
+#[test]
 fn a_compaction_that_was_killed_before_it_removed_the_old_files_loses_and_repeats_nothing() {
     let folder = Folder::new();
     let log = open(&folder.0);
