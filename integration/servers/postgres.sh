@@ -56,7 +56,7 @@ timezone = 'UTC'
 P
   fi
   local settings=(); for set in "$@"; do settings+=(-c "$set"); done
-  # the children of a killed server take a moment to notice, and hold the data folder until then
+  # the children of a killed server take a moment to notice, hold the data folder until then, and talk on in the log
   if ! running "$dir" postgres; then
     for _ in $(seq 100); do
       rm -f "$dir/postgres.pid"
@@ -66,7 +66,7 @@ P
         "$(bin)/pg_isready" -q -h $HOST -p "$port" && break 2
         sleep 0.1
       done
-      tail -3 "$dir/postgres.log" | grep -q 'pre-existing shared memory\|lock file' || break
+      tail -20 "$dir/postgres.log" | grep -q 'pre-existing shared memory\|lock file' || break
       sleep 0.1
     done
   fi
