@@ -60,6 +60,11 @@ fn measure(bench: &Bench, count: u64) {
     let begun = Instant::now();
     worker.spawn();
     while !running(worker.address(), &database) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "not running:\n{}",
+            worker.process().log()
+        );
         thread::sleep(Duration::from_millis(5));
     }
     let started = begun.elapsed().as_secs_f64();

@@ -58,7 +58,6 @@ fn a_snapshot_of_mysql_reads_what_its_options_say() {
         (&query, &of),
         ("snapshot.include.collection.list", &only),
         ("snapshot.tables.order.by.row.count", "ascending"),
-        ("snapshot.max.threads", "2"),
         ("notification.enabled.channels", "sink"),
         ("notification.sink.topic.name", "my_snaps.told"),
     ];
@@ -90,6 +89,7 @@ fn a_snapshot_of_mysql_reads_what_its_options_say() {
         ("snapshot.mode", "configuration_based"),
         (data.as_str(), "true"),
         (schema.as_str(), "true"),
+        ("snapshot.max.threads", "2"),
     ];
     worker.put_connector("based", &config("based", &settings));
     wait("based", "big", &[("r", 900)]);

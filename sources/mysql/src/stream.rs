@@ -472,14 +472,7 @@ impl<'a> Stream<'a> {
 
     async fn on_body(&mut self, header: &Header, body: Bytes) -> Result<()> {
         match header.code {
-            code::WRITE_ROWS
-            | code::UPDATE_ROWS
-            | code::DELETE_ROWS
-            | code::WRITE_ROWS_V1
-            | code::UPDATE_ROWS_V1
-            | code::DELETE_ROWS_V1
-            | code::PARTIAL_UPDATE_ROWS
-            | code::WRITE_ROWS_COMPRESSED_V1..=code::DELETE_ROWS_COMPRESSED => {
+            kind if is_rows(kind) => {
                 let before = self.events.records.len();
                 let size = self.events.bytes;
                 match self.on_rows(header.code, body) {
@@ -1172,10 +1165,14 @@ fn names_of(changes: &[Change]) -> String {
 
 /// Whether an event can be left out without losing the place.
 fn holds_rows(kind: u8) -> bool {
+    kind == code::TABLE_MAP || is_rows(kind)
+}
+
+/// Whether an event is rows that were written.
+fn is_rows(kind: u8) -> bool {
     matches!(
         kind,
-        code::TABLE_MAP
-            | code::WRITE_ROWS
+        code::WRITE_ROWS
             | code::UPDATE_ROWS
             | code::DELETE_ROWS
             | code::WRITE_ROWS_V1

@@ -37,13 +37,7 @@ pub(crate) struct Sessions {
 impl Sessions {
     /// Opens them.
     pub(crate) async fn open(options: &Options) -> Result<Self> {
-        let mut planner = session(options).await?;
-        let sessions = (0..options.snapshot_threads).map(|_| session(options));
-        let mut readers: Vec<Connection> = try_join_all(sessions)
-            .await?
-            .into_iter()
-            .map(|catalog| catalog.connection)
-            .collect();
+        let (mut planner, mut readers) = connect(options).await?;
         // The position first: what changes before the transactions begin is read, and streamed once more.
         let early = match options.locking {
             Locking::None => Some(planner.end().await?),
@@ -53,8 +47,7 @@ impl Sessions {
             Some(_) => None,
             None => Some(lock(options, &mut planner).await?),
         };
-        let all = readers.iter_mut().chain([&mut planner.connection]);
-        try_join_all(all.map(|connection| connection.execute(BEGIN))).await?;
+        begin(&mut planner, &mut readers).await?;
         let end = match early {
             Some(end) => end,
             None => planner.end().await?,
@@ -71,15 +64,8 @@ impl Sessions {
 
     /// Sessions for a blocking snapshot, which need not agree with the log: what changes meanwhile comes again.
     pub(super) async fn open_now(options: &Options) -> Result<Self> {
-        let mut planner = session(options).await?;
-        let sessions = (0..options.snapshot_threads).map(|_| session(options));
-        let mut readers: Vec<Connection> = try_join_all(sessions)
-            .await?
-            .into_iter()
-            .map(|catalog| catalog.connection)
-            .collect();
-        let all = readers.iter_mut().chain([&mut planner.connection]);
-        try_join_all(all.map(|connection| connection.execute(BEGIN))).await?;
+        let (mut planner, mut readers) = connect(options).await?;
+        begin(&mut planner, &mut readers).await?;
         let seconds = planner.now().await?;
         Ok(Self {
             planner,
@@ -106,6 +92,23 @@ impl Sessions {
         }
         Ok(())
     }
+}
+
+/// A session that plans, and those that read.
+async fn connect(options: &Options) -> Result<(Catalog, Vec<Connection>)> {
+    let planner = session(options).await?;
+    let readers = (0..options.snapshot_threads).map(|_| session(options));
+    let readers = try_join_all(readers).await?;
+    Ok((
+        planner,
+        readers.into_iter().map(|catalog| catalog.connection).collect(),
+    ))
+}
+
+async fn begin(planner: &mut Catalog, readers: &mut [Connection]) -> Result<()> {
+    let all = readers.iter_mut().chain([&mut planner.connection]);
+    try_join_all(all.map(|connection| connection.execute(BEGIN))).await?;
+    Ok(())
 }
 
 async fn session(options: &Options) -> Result<Catalog> {
