@@ -107,9 +107,10 @@ fn differences(all: &[Difference]) -> Vec<String> {
             None => groups.push((key, difference, 1)),
         }
     }
+    let shown = if full() { groups.len() } else { SHOWN };
     let mut lines: Vec<String> = groups
         .iter()
-        .take(SHOWN)
+        .take(shown)
         .map(|(_, first, count)| {
             let times = if *count > 1 {
                 format!(" ×{count}")
@@ -125,14 +126,19 @@ fn differences(all: &[Difference]) -> Vec<String> {
             )
         })
         .collect();
-    if groups.len() > SHOWN {
-        lines.push(format!("… and {} fields more", groups.len() - SHOWN));
+    if groups.len() > shown {
+        lines.push(format!("… and {} fields more", groups.len() - shown));
     }
     lines
 }
 
+/// Whether everything is to be told.
+fn full() -> bool {
+    std::env::var_os("FULL").is_some()
+}
+
 fn short(text: &str) -> String {
-    if std::env::var_os("FULL").is_some() || text.chars().count() <= 300 {
+    if full() || text.chars().count() <= 300 {
         return text.to_owned();
     }
     let cut: String = text.chars().take(300).collect();

@@ -192,13 +192,28 @@ impl Execute {
         out
     }
 
-    /// The condition of a table.
+    /// The condition of a table, for a WHERE clause.
     pub fn condition(&self, table: &str) -> Option<&str> {
+        self.filter(table).filter(|filter| !is_query(filter))
+    }
+
+    /// The query that takes a table's place: what a filter of a blocking snapshot is in Debezium.
+    pub fn query(&self, table: &str) -> Option<&str> {
+        self.filter(table).filter(|filter| is_query(filter))
+    }
+
+    fn filter(&self, table: &str) -> Option<&str> {
         self.conditions
             .iter()
             .find(|(pattern, _)| matches(std::slice::from_ref(pattern), table))
             .map(|(_, filter)| filter.as_str())
     }
+}
+
+/// Whether a filter is a statement of its own.
+fn is_query(filter: &str) -> bool {
+    let word = filter.split_whitespace().next().unwrap_or_default();
+    word.eq_ignore_ascii_case("select") || word.eq_ignore_ascii_case("with")
 }
 
 #[cfg(test)]
@@ -225,10 +240,22 @@ mod tests {
         assert_eq!(execute.expand(&captured), ["fx.s1", "fx.s2", "fx.nope"]);
         assert_eq!(execute.condition("fx.s1"), Some("id > 8"));
         assert_eq!(execute.condition("fx.s2"), None);
+        assert_eq!(execute.query("fx.s1"), None);
         assert_eq!(
             (execute.blocking, execute.surrogate_key.as_deref()),
             (false, Some("n"))
         );
+    }
+
+    #[test]
+    fn a_filter_may_be_a_whole_query() {
+        let data = r#"{"data-collections": ["fx.s1"], "type": "blocking",
+            "additional-conditions": [{"data-collection": "fx.s1", "filter": " SELECT\n* FROM fx.s1"}]}"#;
+        let Some(Action::Execute(execute)) = action("execute-snapshot", &data.replace('\n', " ")) else {
+            panic!("no execution");
+        };
+        assert_eq!(execute.condition("fx.s1"), None);
+        assert!(execute.query("fx.s1").is_some());
     }
 
     #[test]

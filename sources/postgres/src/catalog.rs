@@ -1,5 +1,6 @@
 //! What the system catalogs say: tables, types, keys, the slot, the server itself. Plain SQL over one session.
 
+mod ahead;
 mod bulk;
 
 use std::collections::HashMap;
@@ -7,13 +8,15 @@ use std::time::Duration;
 
 use tapline_api::{Error, Result};
 use tapline_databases::postgres::{self, Session, Settings};
-use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
 
 use crate::config::Options;
 use crate::lsn::Lsn;
 use crate::table::{Column, Table};
 use crate::types::{Kind, PgType};
+
+pub(crate) use ahead::Ahead;
 
 /// A SQL session with what it has learnt.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub(crate) struct Catalog {
     session: Session,
     timeout: Duration,
     types: HashMap<u32, TypeRow>,
+    /// What is asked of table after table, parsed by the server once.
+    statements: HashMap<&'static str, Statement>,
     /// Tables that were read ahead.
     ahead: HashMap<(String, String), Table>,
     sizes: HashMap<(String, String), u64>,
@@ -90,6 +95,7 @@ impl Catalog {
             session,
             timeout: options.query_timeout,
             types: HashMap::new(),
+            statements: HashMap::new(),
             ahead: HashMap::new(),
             sizes: HashMap::new(),
         };
@@ -104,11 +110,38 @@ impl Catalog {
     async fn rows(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, postgres::Error> {
         match tokio::time::timeout(self.timeout, self.session.query(sql, parameters)).await {
             Ok(rows) => Ok(rows?),
-            Err(_) => Err(postgres::Error::Timeout(format!(
-                "a query of the catalog took longer than database.query.timeout.ms ({} ms)",
-                self.timeout.as_millis()
-            ))),
+            Err(_) => Err(self.too_long()),
         }
+    }
+
+    /// The same, of what is asked often.
+    async fn rows_of(
+        &mut self,
+        sql: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, postgres::Error> {
+        let asking = async {
+            let statement = match self.statements.get(sql) {
+                Some(statement) => statement.clone(),
+                None => {
+                    let statement = self.session.prepare(sql).await?;
+                    self.statements.insert(sql, statement.clone());
+                    statement
+                }
+            };
+            self.session.query(&statement, parameters).await
+        };
+        match tokio::time::timeout(self.timeout, asking).await {
+            Ok(rows) => Ok(rows?),
+            Err(_) => Err(self.too_long()),
+        }
+    }
+
+    fn too_long(&self) -> postgres::Error {
+        postgres::Error::Timeout(format!(
+            "a query of the catalog took longer than database.query.timeout.ms ({} ms)",
+            self.timeout.as_millis()
+        ))
     }
 
     /// Runs statements whose result does not matter.
@@ -211,7 +244,7 @@ impl Catalog {
                    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
                    WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p') \
                    AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
-        let rows = self.rows(sql, &[&schema, &table]).await?;
+        let rows = self.rows_of(sql, &[&schema, &table]).await?;
         let oids: Vec<u32> = rows.iter().map(|row| cell(row, 1)).collect::<Result<_>>()?;
         self.learn_types(oids).await?;
         let mut columns = Vec::with_capacity(rows.len());
@@ -251,16 +284,17 @@ impl Catalog {
 
     /// The primary key's columns in its order; failing one, those of the first unique index on plain columns, which is
     /// what Debezium takes.
-    async fn key(&self, schema: &str, table: &str) -> Result<Vec<String>> {
+    async fn key(&mut self, schema: &str, table: &str) -> Result<Vec<String>> {
         let sql = "SELECT i.indexrelid, a.attname::text FROM pg_index i \
                    JOIN pg_class c ON i.indrelid = c.oid JOIN pg_namespace n ON c.relnamespace = n.oid \
                    JOIN pg_class ic ON i.indexrelid = ic.oid \
-                   CROSS JOIN LATERAL unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY AS k(attnum, place) \
+                   CROSS JOIN LATERAL unnest(CASE WHEN i.indisprimary THEN i.indkey[0:i.indnkeyatts - 1] ELSE i.indkey END) \
+                   WITH ORDINALITY AS k(attnum, place) \
                    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
                    WHERE n.nspname = $1 AND c.relname = $2 AND i.indisunique AND i.indisvalid \
                    AND 0 <> ALL (i.indkey[0:i.indnkeyatts - 1]) \
                    ORDER BY i.indisprimary DESC, i.indisclustered DESC, ic.relname, k.place";
-        let rows = self.rows(sql, &[&schema, &table]).await?;
+        let rows = self.rows_of(sql, &[&schema, &table]).await?;
         let mut first = None;
         let mut names = Vec::new();
         for row in &rows {
@@ -399,6 +433,14 @@ impl Catalog {
             .iter()
             .map(|row| cell(row, 0))
             .collect()
+    }
+
+    /// All that was committed before here can be seen.
+    async fn visible_lsn(&mut self) -> Result<Lsn> {
+        let sql = "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
+                   ELSE pg_current_wal_flush_lsn() END)::text";
+        let text: String = cell(&one(self.rows_of(sql, &[]).await?)?, 0)?;
+        text.parse().map_err(Error::fatal)
     }
 
     /// Where the server's log ends, with what is not on disk yet.

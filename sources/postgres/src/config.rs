@@ -19,7 +19,7 @@ use tapline_databases::postgres::{Settings, SslMode};
 
 use crate::replica_identity::{self, Identities};
 use crate::reselect::Reselect;
-use crate::types::TypeModes;
+use crate::types::{Placeholder, TypeModes};
 use crate::value::BinaryMode;
 
 pub(crate) use options::OPTIONS;
@@ -478,10 +478,7 @@ fn type_modes(listed: &Parsed, unlisted: &Parsed) -> Result<TypeModes> {
         interval_text: lower("interval.handling.mode") == "string",
         money_scale: u32::try_from(unlisted.integer("money.fraction.digits")?).unwrap_or(2),
         include_unknown: listed.boolean("include.unknown.datatypes")?,
-        placeholder: listed
-            .text("unavailable.value.placeholder")
-            .unwrap_or_default()
-            .to_owned(),
+        placeholder: Placeholder::new(listed.text("unavailable.value.placeholder").unwrap_or_default()),
     })
 }
 
@@ -541,7 +538,7 @@ mod tests {
         );
         assert_eq!(options.settings.ssl_mode, SslMode::Prefer);
         assert_eq!(options.naming.heartbeat(), "__debezium-heartbeat.g");
-        assert_eq!(options.types.placeholder, "__debezium_unavailable_value");
+        assert_eq!(options.types.placeholder.text, "__debezium_unavailable_value");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tapline_api::Value;
 
 use crate::table::Column;
 use crate::types::{Kind, oid};
-use crate::value::{Decoder, Text};
+use crate::value::{Decoder, Text, Unit};
 
 /// The default of a column, if its schema can bear one.
 pub(crate) fn default_value(column: &Column, decoder: &Decoder) -> Option<Value> {
@@ -27,6 +27,9 @@ pub(crate) fn default_value(column: &Column, decoder: &Decoder) -> Option<Value>
     let text = match (column.of.oid, text.as_str()) {
         (oid::BOOL, _) => text.eq_ignore_ascii_case("true").to_string(),
         (oid::INTERVAL, "epoch") => "00:00:00".to_owned(),
+        (oid::TIMESTAMPTZ, "infinity" | "-infinity") => return None,
+        (oid::TIME, "24:00:00") => return Some(last_of_day(decoder)),
+        (oid::NUMERIC, _) if !fits(&text, column.modifier) => return None,
         _ => text,
     };
     let block = Bytes::from(text);
@@ -34,6 +37,23 @@ pub(crate) fn default_value(column: &Column, decoder: &Decoder) -> Option<Value>
         Ok(value) if !value.is_null() => Some(value),
         _ => None,
     }
+}
+
+/// Java's clock ends a nanosecond before midnight.
+fn last_of_day(decoder: &Decoder) -> Value {
+    match decoder {
+        Decoder::Time(Unit::Millis) => Value::Int32(86_399_999),
+        Decoder::Time(Unit::Nanos) => Value::Int64(86_399_999_999_999),
+        Decoder::Time(Unit::Iso) => "23:59:59.999999999Z".into(),
+        _ => Value::Int64(86_399_999_999),
+    }
+}
+
+/// Whether a number has no more digits after its point than its column; `NaN` has no place in a schema.
+fn fits(text: &str, modifier: i32) -> bool {
+    let digits = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let scale = usize::try_from((modifier - 4) & 0xFFFF).unwrap_or(usize::MAX);
+    text.bytes().any(|byte| byte.is_ascii_digit()) && (modifier < 4 || digits <= scale)
 }
 
 /// What stands for a function's result; `None` for types whose defaults Debezium does not read.
@@ -75,8 +95,17 @@ fn literal(expression: &str, placeholder: &str, trim: bool) -> Option<String> {
     match expression.split_once('\'') {
         None if expression.starts_with("NULL::") => None,
         None => Some(expression.to_owned()),
-        Some((_, rest)) => rest.split_once('\'').map(|(text, _)| text.to_owned()),
+        Some((_, rest)) => quoted(rest).map(str::to_owned),
     }
+}
+
+/// The first text between two quotes that is on one line: `'(.*?)'`.
+fn quoted(rest: &str) -> Option<&str> {
+    let (text, further) = rest.split_once('\'')?;
+    if text.contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']) {
+        return quoted(further);
+    }
+    Some(text)
 }
 
 /// `^[(]?[A-Za-z0-9_.]+\((?:.+(?:, ?.+)*)?\)`
@@ -130,6 +159,16 @@ mod tests {
             Some(Value::Float64(-2.5))
         );
         assert_eq!(read(oid::TEXT, -1, "'it''s'::text"), text("it"));
+        assert_eq!(read(oid::TEXT, -1, "'a\n''b'''::text"), text(""));
+        assert_eq!(
+            read(oid::TIME, -1, "'24:00:00'::time without time zone"),
+            Some(Value::Int64(86_399_999_999))
+        );
+        assert_eq!(read(oid::NUMERIC, (10 << 16 | 2) + 4, "12.345"), None);
+        assert_eq!(
+            read(oid::TIMESTAMPTZ, -1, "'infinity'::timestamp with time zone"),
+            None
+        );
         assert_eq!(read(oid::BOOL, -1, "true"), Some(Value::Boolean(true)));
         assert_eq!(read(oid::BPCHAR, 7, "'c'::bpchar"), text("c"));
         assert_eq!(read(oid::BYTEA, -1, "'\\x01ff'::bytea"), None);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tapline_api::source::OffsetReader;
-use tapline_api::{Error, Result};
+use tapline_api::{self as api, Error, Result};
 use tapline_cdc::clock::Instant as Clock;
 use tapline_cdc::headers::{ContextHeaders, uuid_v7};
 use tapline_cdc::heartbeat::Heartbeat;
@@ -65,7 +65,7 @@ impl Driver {
         if let Err(error) = self.drive().await
             && !self.cancel.is_cancelled()
         {
-            output.fail(error).await;
+            output.fail(as_producers(error)).await;
         }
     }
 
@@ -554,6 +554,15 @@ impl Driver {
             delay = (delay * 2).min(Duration::from_secs(1));
         }
     }
+}
+
+/// An event that can't be made stops Debezium's producer, whatever `errors.tolerance` says.
+fn as_producers(error: Error) -> Error {
+    if error.kind() != api::Kind::Data {
+        return error;
+    }
+    Error::fatal("An exception occurred in the change event producer. This connector will be stopped.")
+        .cause(error)
 }
 
 /// What a run needs once it has looked at the server.

@@ -323,7 +323,9 @@ impl Database for Snapshot<'_> {
             return Ok(None);
         };
         let name = format!("{schema}.{table}");
-        let query = self.options.overrides.of(&name).map(str::to_owned);
+        let asked = self.execute.and_then(|execute| execute.query(&name));
+        let query = asked.or_else(|| self.options.overrides.of(&name));
+        let query = query.map(|query| query.trim_end().trim_end_matches(';').to_owned());
         // What a query of the user's own gives is not cut: it may be slow, and need not be the table's rows.
         let key = match &query {
             Some(_) => Vec::new(),

@@ -11,6 +11,10 @@ pub(crate) fn size(of: &PgType, modifier: i32) -> (i32, i32) {
     if let Kind::Domain { of, modifier: own } = &of.kind {
         return size(of, if modifier == -1 { *own } else { modifier });
     }
+    // Of an array, what its elements have.
+    if let Kind::Array(of) = &of.kind {
+        return size(of, modifier);
+    }
     let none = modifier == -1;
     let scale = match of.oid {
         oid::FLOAT4 => 8,
@@ -82,5 +86,11 @@ mod tests {
             },
         };
         assert_eq!(size(&domain, -1), (20, 0));
+        let array = PgType {
+            oid: oid::INT4_ARRAY,
+            name: "_int4".into(),
+            kind: Kind::Array(Box::new(PgType::base(oid::INT4, "int4"))),
+        };
+        assert_eq!(size(&array, -1), (10, 0));
     }
 }

@@ -31,7 +31,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Catalog, is_builtin};
+use crate::catalog::{Ahead, Catalog, is_builtin};
 use crate::config::Options;
 use crate::event::{Events, Origin};
 use crate::lsn::Lsn;
@@ -74,6 +74,8 @@ pub(crate) struct Stream<'a> {
     xmin_due: Option<Instant>,
     pub(crate) signals: Option<Signals>,
     measured: Option<Measured>,
+    /// Definitions of tables.
+    ahead: Ahead,
     /// The session that asks for what events lack.
     reselecting: Option<Connection>,
 }
@@ -99,6 +101,8 @@ struct Decoder {
     /// follows goes the commit before it, as in Debezium.
     idle: Option<Position>,
     in_transaction: bool,
+    /// Where the transaction at hand was committed.
+    commits: Lsn,
     origin: Origin,
     /// Events so far at `origin.lsn`.
     nth: u64,
@@ -151,6 +155,7 @@ impl<'a> Stream<'a> {
             moved: false,
             idle: None,
             in_transaction: false,
+            commits: Lsn::NONE,
             origin,
             nth: 0,
             expected,
@@ -176,6 +181,7 @@ impl<'a> Stream<'a> {
             xmin_due: (!options.xmin_interval.is_zero()).then(Instant::now),
             signals: None,
             measured: None,
+            ahead: Ahead::new(end),
             reselecting: None,
         }
     }
@@ -692,7 +698,11 @@ impl<'a> Stream<'a> {
         let id = relation.id;
         let oids: Vec<u32> = relation.columns.iter().map(|column| column.type_oid).collect();
         let types = self.catalog.types(&oids).await?;
-        let now = self.catalog.table(&relation.schema, &relation.table).await?;
+        let name = (relation.schema.as_str(), relation.table.as_str());
+        let now = self
+            .ahead
+            .table(self.catalog, self.options, self.decoder.commits, name)
+            .await?;
         let table = merge(relation, types, now);
         // Sent again for a reason that is not ours (another connection's DDL): identity, and all caches, stay.
         if let Some(Some(plan)) = self.decoder.plans.get(&id)
@@ -894,6 +904,7 @@ impl Decoder {
                 if let Some(sieve) = &mut self.sieve {
                     sieve.begin(final_lsn);
                 }
+                self.commits = final_lsn;
                 self.begin(lsn, commit_micros, xid);
                 events.transaction_began(&self.origin, self.skipping.is_some());
             }

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use tapline_api::{Error, Result, Schema, SchemaRef, Struct, Value};
@@ -74,6 +75,8 @@ struct ColumnPlan {
     mapped: Option<Box<MappedColumn>>,
     /// Whether its value is asked of the table where an event lacks it.
     reselects: bool,
+    /// Whether the log has told of a value that can't be converted.
+    warned: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -160,7 +163,9 @@ impl Plan {
             let default = default_value(column, &mapping.decoder);
             let source = source_column(&collection, column);
             let mapper = options.mappers.of(&source).filter(|_| wanted);
-            let mut schema = mapping.schema.set_optional(column.optional);
+            let mut schema = mapping
+                .schema
+                .set_optional(column.optional || mapping.always_optional);
             let null = match (&default, column.optional) {
                 (_, true) => Value::Null,
                 (Some(default), false) => default.clone(),
@@ -221,6 +226,7 @@ impl Plan {
                         .columns
                         .contains(&format!("{collection}:{}", column.name))
                 }),
+                warned: AtomicBool::new(false),
             });
             places.push(Some((schema, place)));
         }
@@ -426,13 +432,13 @@ impl Plan {
             OnFailure::Fail => {
                 return Err(self.bad_value(plan, "its text has another form than its type writes"));
             }
-            OnFailure::Warn => tracing::warn!(
+            OnFailure::Warn if !plan.warned.swap(true, Ordering::Relaxed) => tracing::warn!(
                 schema = self.table.schema,
                 table = self.table.name,
                 column = plan.name,
-                "value can't be converted and is taken as null"
+                "a value can't be converted and is taken as null, and so will others of this column"
             ),
-            OnFailure::Skip => {}
+            OnFailure::Warn | OnFailure::Skip => {}
         }
         Ok(plan.null.clone())
     }
@@ -482,6 +488,7 @@ impl ColumnPlan {
             placeholder: Value::Null,
             mapped: None,
             reselects: false,
+            warned: AtomicBool::new(false),
         }
     }
 }

@@ -3,12 +3,12 @@
 //! The map is that of Debezium's `PostgresValueConverter.schemaBuilder`. What has no mapping there is left out of the row,
 //! unless `include.unknown.datatypes`.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tapline_api::schema::{SchemaBuilder, logical};
 use tapline_api::{Schema, SchemaRef, Struct, Value};
 
 use crate::config::{DecimalMode, TimeMode};
-use crate::value::{BinaryMode, Decoder, Unit, binary_value};
+use crate::value::{BinaryMode, Decoder, Unit, binary_value, hex, write_wkb_point};
 
 /// The handling modes that decide how types appear.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,41 @@ pub(crate) struct TypeModes {
     pub(crate) interval_text: bool,
     pub(crate) money_scale: u32,
     pub(crate) include_unknown: bool,
-    pub(crate) placeholder: String,
+    pub(crate) placeholder: Placeholder,
+}
+
+/// `unavailable.value.placeholder`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Placeholder {
+    pub(crate) text: String,
+    bytes: Bytes,
+}
+
+impl Placeholder {
+    /// From the option: text, or bytes after `hex:`.
+    pub(crate) fn new(option: &str) -> Self {
+        let mut bytes = BytesMut::new();
+        let decoded = option
+            .strip_prefix("hex:")
+            .is_some_and(|digits| hex(digits.as_bytes(), &mut bytes).is_ok());
+        let bytes = if decoded {
+            bytes.freeze()
+        } else {
+            Bytes::copy_from_slice(option.as_bytes())
+        };
+        Self {
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+            bytes,
+        }
+    }
+
+    /// As a value of `bytea`.
+    fn binary(&self, mode: BinaryMode) -> Value {
+        match mode {
+            BinaryMode::Bytes => Value::Bytes(self.bytes.clone()),
+            _ => self.text.clone().into(),
+        }
+    }
 }
 
 /// What `pg_type` says about one type.
@@ -67,6 +101,8 @@ pub(crate) struct Mapping {
     pub(crate) fallback: Value,
     /// For a value that was not sent.
     pub(crate) placeholder: Value,
+    /// Whether the schema allows null though the column does not.
+    pub(crate) always_optional: bool,
 }
 
 /// What becomes of a column.
@@ -83,6 +119,7 @@ impl Mapping {
             decoder,
             fallback,
             placeholder: Value::Null,
+            always_optional: false,
         }
     }
 
@@ -108,7 +145,7 @@ impl TypeModes {
     }
 
     fn text(&self, schema: SchemaBuilder) -> Mapped {
-        let placeholder = self.placeholder.clone().into();
+        let placeholder = self.placeholder.text.clone().into();
         as_is(Mapping::new(schema, Decoder::Text, "".into()).placeholder(placeholder))
     }
 
@@ -153,9 +190,9 @@ impl TypeModes {
             oid::TSVECTOR => self.text(named(Schema::string(), "io.debezium.data.Tsvector")),
             oid::BYTEA => {
                 let schema = binary_schema(self.binary);
-                let bytes = |text: &str| binary_value(Bytes::copy_from_slice(text.as_bytes()), self.binary);
-                let mapping = Mapping::new(schema, Decoder::Bytes(self.binary), bytes(""));
-                as_is(mapping.placeholder(bytes(&self.placeholder)))
+                let empty = binary_value(Bytes::new(), self.binary);
+                let mapping = Mapping::new(schema, Decoder::Bytes(self.binary), empty);
+                as_is(mapping.placeholder(self.placeholder.binary(self.binary)))
             }
             oid::NUMERIC => as_is(self.numeric(modifier)),
             oid::MONEY => as_is(self.money()),
@@ -163,7 +200,7 @@ impl TypeModes {
             oid::TIME => as_is(self.time(precision(modifier))),
             oid::TIMETZ => {
                 let schema = named(Schema::string(), "io.debezium.time.ZonedTime");
-                as_is(Mapping::new(schema, Decoder::TimeUtc, "00:00Z".into()))
+                as_is(Mapping::new(schema, Decoder::TimeUtc, "00:00:00Z".into()))
             }
             oid::TIMESTAMP => as_is(self.timestamp(precision(modifier))),
             oid::TIMESTAMPTZ => {
@@ -185,15 +222,20 @@ impl TypeModes {
                 let schema = named(Schema::int64(), "io.debezium.time.MicroDuration");
                 as_is(Mapping::new(schema, Decoder::Interval, Value::Int64(0)))
             }
+            oid::INT2VECTOR => as_is(words(Schema::int16(), Decoder::Int16)),
+            oid::OIDVECTOR => as_is(words(Schema::int64(), Decoder::Int64)),
             oid::BIT | oid::VARBIT => as_is(bits(of.oid, modifier)),
             oid::POINT => {
-                let schema = named(Schema::structure(), "io.debezium.data.geometry.Point")
-                    .doc("Geometry (POINT)")
-                    .field("x", Schema::float64().build())
-                    .field("y", Schema::float64().build())
-                    .field("wkb", Schema::bytes().optional().build())
-                    .field("srid", Schema::int32().optional().build());
-                as_is(Mapping::new(schema, Decoder::Point(unbound()), Value::Null))
+                let mut wkb = BytesMut::new();
+                write_wkb_point(&mut wkb, 0.0, 0.0);
+                let zero = vec![
+                    Value::Float64(0.0),
+                    Value::Float64(0.0),
+                    Value::Bytes(wkb.freeze()),
+                    Value::Null,
+                ];
+                let fallback = Value::Struct(Struct::new(point().build(), zero));
+                as_is(Mapping::new(point(), Decoder::Point(unbound()), fallback))
             }
             _ => self.extension(of),
         }
@@ -206,13 +248,13 @@ impl TypeModes {
             (Kind::Base, "ltree") => self.text(named(Schema::string(), "io.debezium.data.Ltree")),
             (Kind::Base, "hstore") if self.hstore_map => {
                 let schema = Schema::map(Schema::string().build(), Schema::string().optional().build());
-                let word = || Value::from(self.placeholder.clone());
+                let word = || Value::from(self.placeholder.text.clone());
                 let mapping = Mapping::new(schema, Decoder::HstoreMap, Value::Map(Vec::new()));
                 as_is(mapping.placeholder(Value::Map(vec![(word(), word())])))
             }
             (Kind::Base, "hstore") => {
                 let schema = named(Schema::string(), "io.debezium.data.Json");
-                let word = serde_json::Value::from(self.placeholder.clone());
+                let word = serde_json::Value::from(self.placeholder.text.clone());
                 let mapping = Mapping::new(schema, Decoder::HstoreJson, "{}".into());
                 as_is(mapping.placeholder(format!("{{{word}:{word}}}").into()))
             }
@@ -254,7 +296,7 @@ impl TypeModes {
                     }
                     _ => Decoder::Opaque(self.binary),
                 },
-                Value::Null,
+                binary_value(Bytes::new(), self.binary),
             )),
             _ => Mapped::LeftOut,
         }
@@ -272,13 +314,12 @@ impl TypeModes {
             root.oid,
             oid::MONEY | oid::NAME | oid::INTERVAL | oid::VARBIT | oid::XML | oid::POINT | oid::REFCURSOR
         );
-        let vectors =
-            root.kind == Kind::Base && matches!(root.name.as_str(), "vector" | "halfvec" | "sparsevec");
-        if missing || vectors || matches!(element.kind, Kind::Domain { .. }) {
+        let of_domain = matches!(element.kind, Kind::Domain { .. });
+        if missing || of_domain && !self.include_unknown {
             return Mapped::LeftOut;
         }
         let mapping = match self.map(root, element_modifier) {
-            Mapped::As(mapping) => mapping,
+            Mapped::As(mapping) if !of_domain => mapping,
             _ if self.include_unknown => Box::new(Mapping::new(
                 binary_schema(self.binary),
                 Decoder::Opaque(self.binary),
@@ -286,17 +327,28 @@ impl TypeModes {
             )),
             other => return other,
         };
-        // Enums' labels and opaque bytes forbid null where every other element type allows it.
-        let nullable = !matches!(root.kind, Kind::Enum(_)) && !matches!(mapping.decoder, Decoder::Opaque(_));
+        // Enums' labels, lexemes, vectors and opaque bytes forbid null where every other element type allows it.
+        let nullable = !matches!(root.kind, Kind::Enum(_))
+            && root.oid != oid::TSVECTOR
+            && !matches!(
+                mapping.decoder,
+                Decoder::Opaque(_)
+                    | Decoder::Shape(_)
+                    | Decoder::Vector
+                    | Decoder::HalfVector
+                    | Decoder::SparseVector(_)
+            );
         let decoder = match mapping.decoder {
-            // pgjdbc has cut it to milliseconds when Debezium sees it.
             Decoder::Time(unit) => Decoder::TimeInArray(unit),
+            Decoder::TimeUtc => Decoder::TimeUtcInArray,
             other => other,
         };
         let schema = Schema::array(mapping.schema.set_optional(nullable).build());
         let decoder = Decoder::Array {
             element: Box::new(decoder),
-            nullable,
+            // An ltree's null has room in the schema, and none in Debezium's converter.
+            nullable: nullable && root.name != "ltree",
+            delimiter: if root.oid == oid::BOX { b';' } else { b',' },
         };
         let mapping = Mapping::new(schema, decoder, Value::Array(Vec::new()));
         as_is(mapping.placeholder(self.array_placeholder(of.oid)))
@@ -304,12 +356,15 @@ impl TypeModes {
 
     /// Debezium's `UnchangedToastedPlaceholder`: the placeholder's bytes as numbers, its name's UUID, or itself.
     fn array_placeholder(&self, array: u32) -> Value {
-        let bytes = self.placeholder.as_bytes();
+        let bytes = &self.placeholder.bytes;
         Value::Array(match array {
             oid::TEXT_ARRAY | oid::VARCHAR_ARRAY | oid::BPCHAR_ARRAY | oid::JSON_ARRAY | oid::JSONB_ARRAY => {
-                vec![self.placeholder.clone().into()]
+                vec![self.placeholder.text.clone().into()]
             }
-            oid::BYTEA_ARRAY => vec![binary_value(Bytes::copy_from_slice(bytes), self.binary)],
+            // Debezium has bytes alone.
+            oid::BYTEA_ARRAY if self.binary == BinaryMode::Bytes => {
+                vec![self.placeholder.binary(self.binary)]
+            }
             oid::INT4_ARRAY | oid::DATE_ARRAY => bytes
                 .iter()
                 .map(|byte| Value::Int32(i32::from(byte.cast_signed())))
@@ -449,13 +504,29 @@ fn as_is(mapping: Mapping) -> Mapped {
     Mapped::As(Box::new(mapping))
 }
 
+fn point() -> SchemaBuilder {
+    named(Schema::structure(), "io.debezium.data.geometry.Point")
+        .doc("Geometry (POINT)")
+        .field("x", Schema::float64().build())
+        .field("y", Schema::float64().build())
+        .field("wkb", Schema::bytes().optional().build())
+        .field("srid", Schema::int32().optional().build())
+}
+
 /// PostGIS' own text is well-known binary in hexadecimal, with the SRID in it.
 fn geometry(name: &'static str, doc: &'static str) -> Mapping {
-    let schema = named(Schema::structure(), name)
-        .doc(doc)
-        .field("wkb", Schema::bytes().build())
-        .field("srid", Schema::int32().optional().build());
-    Mapping::new(schema, Decoder::Geometry(unbound()), Value::Null)
+    let schema = || {
+        named(Schema::structure(), name)
+            .doc(doc)
+            .field("wkb", Schema::bytes().build())
+            .field("srid", Schema::int32().optional().build())
+    };
+    // GEOMETRYCOLLECTION EMPTY
+    let empty = Value::Bytes(Bytes::from_static(&[1, 7, 0, 0, 0, 0, 0, 0, 0]));
+    let fallback = Struct::new(schema().build(), vec![empty, Value::Null]);
+    let mut mapping = Mapping::new(schema(), Decoder::Geometry(unbound()), Value::Struct(fallback));
+    mapping.always_optional = true;
+    mapping
 }
 
 /// The type under all domains, with the nearest domain's modifier.
@@ -505,6 +576,12 @@ fn bits(oid: u32, modifier: i32) -> Mapping {
     Mapping::new(schema, Decoder::Bits, Value::Bytes(Bytes::new()))
 }
 
+/// Of the system catalogs' vectors: numbers with blanks between them.
+fn words(of: SchemaBuilder, element: Decoder) -> Mapping {
+    let decoder = Decoder::Words(Box::new(element));
+    Mapping::new(Schema::array(of.build()), decoder, Value::Array(Vec::new()))
+}
+
 /// `UUID.nameUUIDFromBytes`: version 3, without a name space.
 fn name_uuid(name: &[u8]) -> String {
     use md5::{Digest, Md5};
@@ -532,9 +609,11 @@ pub(crate) mod oid {
     pub(crate) const NAME: u32 = 19;
     pub(crate) const INT8: u32 = 20;
     pub(crate) const INT2: u32 = 21;
+    pub(crate) const INT2VECTOR: u32 = 22;
     pub(crate) const INT4: u32 = 23;
     pub(crate) const TEXT: u32 = 25;
     pub(crate) const OID: u32 = 26;
+    pub(crate) const OIDVECTOR: u32 = 30;
     pub(crate) const JSON: u32 = 114;
     pub(crate) const XML: u32 = 142;
     pub(crate) const JSON_ARRAY: u32 = 199;
@@ -666,12 +745,14 @@ mod tests {
         let mut modes = modes();
         modes.include_unknown = true;
         assert!(matches!(modes.map(&unknown, -1), Mapped::As(_)));
-        let vectors = PgType {
-            oid: 70_001,
-            name: "_vector".into(),
-            kind: Kind::Array(Box::new(PgType::base(70_000, "vector"))),
-        };
-        assert!(matches!(modes.map(&vectors, -1), Mapped::LeftOut));
+    }
+
+    #[test]
+    fn a_placeholder_may_be_bytes_in_hexadecimal() {
+        assert_eq!(Placeholder::new("hex:4142").text, "AB");
+        assert_eq!(Placeholder::new("hex:4").text, "hex:4");
+        let binary = Placeholder::new("hex:00ff").binary(BinaryMode::Bytes);
+        assert_eq!(binary, Value::Bytes(Bytes::from_static(&[0, 0xFF])));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use bytestring::ByteString;
 use tapline_api::{SchemaRef, Struct, Value};
 
 use decimal::Decimal;
+pub(crate) use special::{hex, write_wkb_point};
 use time::Fraction;
 
 /// The text is not of the form that the type's output function writes.
@@ -76,9 +77,11 @@ pub(crate) enum Decoder {
     Date,
     DateIso,
     Time(Unit),
-    /// `time` within an array: pgjdbc has cut it to milliseconds when Debezium sees it.
+    /// `time` within an array: pgjdbc has cut it to milliseconds of a day when Debezium sees it.
     TimeInArray(Unit),
     TimeUtc,
+    /// `timetz` within an array: pgjdbc has cut it to seconds.
+    TimeUtcInArray,
     Timestamp(Unit),
     TimestampUtc {
         digits: usize,
@@ -104,9 +107,13 @@ pub(crate) enum Decoder {
     Shape(BinaryMode),
     /// Null, whatever was sent.
     Null,
+    /// Elements with blanks between them: `int2vector`, `oidvector`.
+    Words(Box<Decoder>),
     Array {
         element: Box<Decoder>,
+        /// Whether an array with a null in it has a value.
         nullable: bool,
+        delimiter: u8,
     },
 }
 
@@ -163,7 +170,7 @@ impl Decoder {
             Self::Float32 => text.str()?.parse().map(Value::Float32).map_err(|_| Malformed),
             Self::Float64 => text.str()?.parse().map(Value::Float64).map_err(|_| Malformed),
             Self::Decimal { scale } => precise(text.bytes(), *scale, arena),
-            Self::Timestamp(unit) => Ok(instant(time::timestamp(text.bytes())?, *unit, arena)),
+            Self::Timestamp(unit) => instant(time::timestamp(text.bytes())?, *unit, arena),
             Self::TimestampUtc { digits } => timestamp_utc(text, *digits, arena),
             _ => self.decode_rare(text, arena),
         }
@@ -176,11 +183,16 @@ impl Decoder {
             Self::Point(_) => Self::Point(schema.clone()),
             Self::Geometry(_) => Self::Geometry(schema.clone()),
             Self::SparseVector(_) => Self::SparseVector(schema.clone()),
-            Self::Array { element, nullable } => {
+            Self::Array {
+                element,
+                nullable,
+                delimiter,
+            } => {
                 let of = schema.value_schema().unwrap_or(schema);
                 Self::Array {
                     element: Box::new(element.bind(of)),
                     nullable,
+                    delimiter,
                 }
             }
             other => other,
@@ -193,9 +205,6 @@ impl Decoder {
         match self {
             Self::Bytes(mode) => binary(bytes, *mode, arena),
             Self::VariableDecimal(schema) => {
-                if decimal::is_special(bytes) {
-                    return Ok(Value::Null);
-                }
                 let number = Decimal::parse(bytes)?.stripped();
                 number.write(arena);
                 let scale = Value::Int32(i32::try_from(number.scale()).map_err(|_| Malformed)?);
@@ -203,7 +212,12 @@ impl Decoder {
                 Ok(Value::Struct(Struct::new(schema.clone(), vec![scale, unscaled])))
             }
             Self::DecimalText { scale } => Ok(decimal_text(text, *scale)?),
-            Self::Money { scale } => precise(&special::money(bytes), *scale, arena),
+            Self::Money { scale } => {
+                Decimal::parse(&special::money(bytes))?
+                    .rounded(*scale)?
+                    .write(arena);
+                Ok(Value::Bytes(arena.split().freeze()))
+            }
             Self::MoneyText => Ok(Decimal::parse(&special::money(bytes))?.to_plain_string().into()),
             Self::MoneyDouble => {
                 let plain = special::money(bytes);
@@ -217,8 +231,15 @@ impl Decoder {
                 Ok(written(arena))
             }
             Self::Time(unit) => Ok(time_of_day(time::time(bytes)?, *unit, arena)),
-            Self::TimeInArray(unit) => Ok(time_of_day(time::time(bytes)? / 1000 * 1000, *unit, arena)),
+            Self::TimeInArray(unit) => {
+                let millis = time::time(bytes)? % time::MICROS_PER_DAY / 1000;
+                Ok(time_of_day(millis * 1000, *unit, arena))
+            }
             Self::TimeUtc => Ok(time_of_day(time::time_utc(bytes)?, Unit::Iso, arena)),
+            Self::TimeUtcInArray => {
+                let seconds = time::time_utc(bytes)? / 1_000_000;
+                Ok(time_of_day(seconds * 1_000_000, Unit::Iso, arena))
+            }
             Self::Interval => Ok(Value::Int64(time::Interval::parse(bytes)?.micros())),
             Self::IntervalIso => Ok(time::Interval::parse(bytes)?.to_iso().into()),
             Self::Bit => match bytes {
@@ -258,7 +279,19 @@ impl Decoder {
                 };
                 Ok(Value::Map(pairs.into_iter().map(entry).collect()))
             }
-            Self::Array { element, nullable } => array(bytes, element, *nullable, arena),
+            Self::Words(element) => {
+                let words = bytes.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+                let value = |word: &[u8]| {
+                    let word = Bytes::copy_from_slice(word);
+                    element.decode(&Text::whole(&word), arena)
+                };
+                words.map(value).collect::<Result<_, _>>().map(Value::Array)
+            }
+            Self::Array {
+                element,
+                nullable,
+                delimiter,
+            } => array(array::elements(bytes, *delimiter)?, element, *nullable, arena),
             Self::DecimalDouble => text.str()?.parse().map(Value::Float64).map_err(|_| Malformed),
             Self::Opaque(mode) => Ok(binary_value(Bytes::copy_from_slice(bytes), *mode)),
             Self::Shape(mode) => {
@@ -299,9 +332,6 @@ fn integer(text: &[u8]) -> Result<i64, Malformed> {
 }
 
 fn precise(text: &[u8], scale: u32, arena: &mut BytesMut) -> Result<Value, Malformed> {
-    if decimal::is_special(text) {
-        return Ok(Value::Null);
-    }
     Decimal::parse(text)?.with_scale(scale)?.write(arena);
     Ok(Value::Bytes(arena.split().freeze()))
 }
@@ -337,16 +367,16 @@ fn time_of_day(micros: i64, unit: Unit, arena: &mut BytesMut) -> Value {
     }
 }
 
-fn instant(micros: i64, unit: Unit, arena: &mut BytesMut) -> Value {
-    match unit {
-        Unit::Millis => Value::Int64(micros.div_euclid(1000)),
-        Unit::Micros => Value::Int64(micros),
-        Unit::Nanos => Value::Int64(micros.saturating_mul(1000)),
+fn instant(at: time::Moment, unit: Unit, arena: &mut BytesMut) -> Result<Value, Malformed> {
+    Ok(match unit {
+        Unit::Millis => Value::Int64(at.millis()),
+        Unit::Micros => Value::Int64(at.micros()),
+        Unit::Nanos => Value::Int64(at.nanos()?),
         Unit::Iso => {
-            time::write_timestamp(arena, micros, Fraction::Shortest);
+            time::write_timestamp(arena, at, Fraction::Shortest);
             written(arena)
         }
-    }
+    })
 }
 
 fn timestamp_utc(text: &Text<'_>, digits: usize, arena: &mut BytesMut) -> Result<Value, Malformed> {
@@ -417,21 +447,26 @@ fn base64(bytes: &[u8], plus: u8, slash: u8) -> String {
     out
 }
 
-/// An array of the elements' values. More than one dimension becomes null, and so does an array with a null in it whose
-/// element schema knows none: that is what Debezium's schema leaves.
-fn array(text: &[u8], element: &Decoder, nullable: bool, arena: &mut BytesMut) -> Result<Value, Malformed> {
-    let Some(elements) = array::elements(text)? else {
-        return Ok(Value::Null);
-    };
+/// An array of the elements' values. One with a null in it is null where Debezium's converter of the elements knows none.
+/// An array of arrays, for which its schema has no room, has their texts where elements are text, and nulls elsewhere.
+fn array(
+    elements: Vec<array::Element>,
+    element: &Decoder,
+    nullable: bool,
+    arena: &mut BytesMut,
+) -> Result<Value, Malformed> {
     let mut values = Vec::with_capacity(elements.len());
     for item in elements {
         match item {
-            None if nullable => values.push(Value::Null),
-            None => return Ok(Value::Null),
-            Some(item) => {
+            array::Element::Text(item) => {
                 let item = Bytes::from(item);
                 values.push(element.decode(&Text::whole(&item), arena)?);
             }
+            array::Element::Inner(item) if matches!(element, Decoder::Text) => {
+                values.push(element.decode(&Text::whole(&Bytes::from(item)), arena)?);
+            }
+            _ if nullable => values.push(Value::Null),
+            _ => return Ok(Value::Null),
         }
     }
     Ok(Value::Array(values))
@@ -467,8 +502,9 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_none_are_null_or_named() {
-        assert_eq!(decode(&Decoder::Decimal { scale: 2 }, "NaN"), Ok(Value::Null));
+    fn numbers_that_are_none_fail_or_are_named() {
+        // A failure that `event.converting.failure.handling.mode` is about.
+        assert_eq!(decode(&Decoder::Decimal { scale: 2 }, "NaN"), Err(Malformed));
         assert_eq!(
             decode(&Decoder::DecimalText { scale: None }, "NaN"),
             Ok("NAN".into())
@@ -542,13 +578,18 @@ mod tests {
         let of = |nullable| Decoder::Array {
             element: Box::new(Decoder::Int32),
             nullable,
+            delimiter: b',',
         };
         assert_eq!(
             decode(&of(true), "{NULL,1}"),
             Ok(Value::Array(vec![Value::Null, Value::Int32(1)]))
         );
         assert_eq!(decode(&of(false), "{NULL,1}"), Ok(Value::Null));
-        assert_eq!(decode(&of(true), "{{1}}"), Ok(Value::Null));
+        assert_eq!(
+            decode(&of(true), "{{1},{2}}"),
+            Ok(Value::Array(vec![Value::Null, Value::Null]))
+        );
+        assert_eq!(decode(&of(false), "{{1}}"), Ok(Value::Null));
     }
 
     proptest! {
@@ -569,7 +610,7 @@ mod tests {
                 Decoder::TimestampUtc { digits: 6 }, Decoder::Interval, Decoder::IntervalIso, Decoder::Bit,
                 Decoder::Bits, Decoder::Point(schema.clone()), Decoder::Geometry(schema.clone()), Decoder::Vector,
                 Decoder::HalfVector, Decoder::SparseVector(schema), Decoder::Shape(BinaryMode::Bytes), Decoder::HstoreJson, Decoder::HstoreMap,
-                Decoder::Array { element: Box::new(Decoder::Text), nullable: true },
+                Decoder::Array { element: Box::new(Decoder::Text), nullable: true, delimiter: b',' },
             ] {
                 let _ = decode(&decoder, &text);
             }

@@ -7,10 +7,25 @@ use tapline_api::Result;
 use super::{Catalog, cell};
 use crate::table::{Column, Table};
 
+/// Tables by schema and name.
+pub(super) struct Definitions {
+    pub(super) tables: HashMap<(String, String), Table>,
+    /// Bytes of those that have neither partitions nor children.
+    sizes: HashMap<(String, String), u64>,
+}
+
 impl Catalog {
     /// Reads the definitions of these tables, which the next [`Catalog::table`] calls give. Whoever calls has locked them:
     /// what is read ahead must still be so then.
     pub(crate) async fn read_ahead(&mut self, tables: &[(String, String)]) -> Result<()> {
+        let Definitions { tables, sizes } = self.definitions(tables).await?;
+        self.ahead = tables;
+        self.sizes = sizes;
+        Ok(())
+    }
+
+    /// The definitions of these tables, as far as there are any.
+    pub(super) async fn definitions(&mut self, tables: &[(String, String)]) -> Result<Definitions> {
         let (schemas, names): (Vec<&str>, Vec<&str>) =
             tables.iter().map(|(s, t)| (s.as_str(), t.as_str())).unzip();
         let sql = "SELECT n.nspname::text, c.relname::text, a.attname::text, a.atttypid, a.atttypmod, \
@@ -24,7 +39,7 @@ impl Catalog {
                    JOIN pg_type t ON a.atttypid = t.oid \
                    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
                    ORDER BY 1, 2, a.attnum";
-        let rows = self.rows(sql, &[&schemas, &names]).await?;
+        let rows = self.rows_of(sql, &[&schemas, &names]).await?;
         let oids: Vec<u32> = rows.iter().map(|row| cell(row, 3)).collect::<Result<_>>()?;
         self.learn_types(oids).await?;
         let mut found: HashMap<(String, String), Table> = HashMap::new();
@@ -55,9 +70,7 @@ impl Catalog {
             }
         }
         self.read_keys(&schemas, &names, &mut found).await?;
-        self.ahead = found;
-        self.sizes = sizes;
-        Ok(())
+        Ok(Definitions { tables: found, sizes })
     }
 
     /// Bytes of a table that was read ahead, when it has neither partitions nor children.
@@ -68,7 +81,7 @@ impl Catalog {
 
     /// As for one table: the primary key, or else the first unique index on plain columns.
     async fn read_keys(
-        &self,
+        &mut self,
         schemas: &[&str],
         names: &[&str],
         found: &mut HashMap<(String, String), Table>,
@@ -77,11 +90,12 @@ impl Catalog {
                    FROM unnest($1::text[], $2::text[]) AS w(s, t) JOIN pg_namespace n ON n.nspname = w.s \
                    JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.t AND c.relkind IN ('r', 'p') \
                    JOIN pg_index i ON i.indrelid = c.oid JOIN pg_class ic ON i.indexrelid = ic.oid \
-                   CROSS JOIN LATERAL unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY AS k(attnum, place) \
+                   CROSS JOIN LATERAL unnest(CASE WHEN i.indisprimary THEN i.indkey[0:i.indnkeyatts - 1] ELSE i.indkey END) \
+                   WITH ORDINALITY AS k(attnum, place) \
                    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
                    WHERE i.indisunique AND i.indisvalid AND 0 <> ALL (i.indkey[0:i.indnkeyatts - 1]) \
                    ORDER BY 1, 2, i.indisprimary DESC, i.indisclustered DESC, ic.relname, k.place";
-        let rows = self.rows(sql, &[&schemas, &names]).await?;
+        let rows = self.rows_of(sql, &[&schemas, &names]).await?;
         let mut first: Option<((String, String), u32)> = None;
         for row in &rows {
             let name: (String, String) = (cell(row, 0)?, cell(row, 1)?);

@@ -4,10 +4,18 @@
 
 use super::Malformed;
 
-/// The elements of a one-dimensional array in order, quotes and escapes resolved; `None` is null.
-///
-/// Gives `None` for an array of more than one dimension, which no Connect array schema of Debezium can hold.
-pub(super) fn elements(text: &[u8]) -> Result<Option<Vec<Option<Vec<u8>>>>, Malformed> {
+/// An element of an array.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Element {
+    Null,
+    /// Quotes and escapes resolved.
+    Text(Vec<u8>),
+    /// Of an array of more than one dimension: the text of an array of one less.
+    Inner(Vec<u8>),
+}
+
+/// The elements of an array in order. `delimiter` stands between them: a comma, but for boxes.
+pub(super) fn elements(text: &[u8], delimiter: u8) -> Result<Vec<Element>, Malformed> {
     // Bounds other than from 1 stand before: `[0:2]={1,2,3}`.
     let text = match text {
         [b'[', ..] => {
@@ -21,13 +29,13 @@ pub(super) fn elements(text: &[u8]) -> Result<Option<Vec<Option<Vec<u8>>>>, Malf
     };
     let mut found = Vec::new();
     if inner.is_empty() {
-        return Ok(Some(found));
+        return Ok(found);
     }
     let mut bytes = inner.iter().copied().peekable();
     loop {
         let mut element = Vec::new();
         match bytes.peek() {
-            Some(b'{') => return Ok(None),
+            Some(b'{') => found.push(Element::Inner(inner_array(&mut bytes)?)),
             Some(b'"') => {
                 bytes.next();
                 loop {
@@ -37,10 +45,10 @@ pub(super) fn elements(text: &[u8]) -> Result<Option<Vec<Option<Vec<u8>>>>, Malf
                         byte => element.push(byte),
                     }
                 }
-                found.push(Some(element));
+                found.push(Element::Text(element));
             }
             _ => {
-                while let Some(byte) = bytes.next_if(|byte| *byte != b',') {
+                while let Some(byte) = bytes.next_if(|byte| *byte != delimiter) {
                     element.push(if byte == b'\\' {
                         bytes.next().ok_or(Malformed)?
                     } else {
@@ -48,16 +56,38 @@ pub(super) fn elements(text: &[u8]) -> Result<Option<Vec<Option<Vec<u8>>>>, Malf
                     });
                 }
                 found.push(if element.eq_ignore_ascii_case(b"NULL") {
-                    None
+                    Element::Null
                 } else {
-                    Some(element)
+                    Element::Text(element)
                 });
             }
         }
         match bytes.next() {
-            None => return Ok(Some(found)),
-            Some(b',') => {}
+            None => return Ok(found),
+            Some(byte) if byte == delimiter => {}
             Some(_) => return Err(Malformed),
+        }
+    }
+}
+
+/// From an opening brace to the one that closes it.
+fn inner_array(bytes: &mut impl Iterator<Item = u8>) -> Result<Vec<u8>, Malformed> {
+    let mut text = Vec::new();
+    let (mut depth, mut quoted) = (0, false);
+    loop {
+        let byte = bytes.next().ok_or(Malformed)?;
+        text.push(byte);
+        match byte {
+            b'\\' => text.push(bytes.next().ok_or(Malformed)?),
+            b'"' => quoted = !quoted,
+            b'{' if !quoted => depth += 1,
+            b'}' if !quoted => {
+                depth -= 1;
+                if depth == 0 {
+                    return Ok(text);
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -67,18 +97,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read(text: &str) -> Option<Vec<Option<String>>> {
-        let found = elements(text.as_bytes()).unwrap()?;
-        Some(
-            found
-                .into_iter()
-                .map(|e| e.map(|e| String::from_utf8(e).unwrap()))
-                .collect(),
-        )
+    fn read(text: &str) -> Vec<Element> {
+        elements(text.as_bytes(), b',').unwrap()
     }
 
-    fn some(items: &[&str]) -> Option<Vec<Option<String>>> {
-        Some(items.iter().map(|item| Some((*item).to_owned())).collect())
+    fn some(items: &[&str]) -> Vec<Element> {
+        items.iter().map(|item| Element::Text((*item).into())).collect()
     }
 
     #[test]
@@ -91,12 +115,27 @@ mod tests {
         );
         assert_eq!(
             read(r#"{NULL,"NULL",""}"#),
-            Some(vec![None, Some("NULL".into()), Some(String::new())])
+            [
+                Element::Null,
+                Element::Text("NULL".into()),
+                Element::Text(Vec::new())
+            ]
         );
         assert_eq!(read("[0:1]={7,8}"), some(&["7", "8"]));
-        assert_eq!(read("{{1},{2}}"), None);
-        assert_eq!(elements(b"1,2"), Err(Malformed));
-        assert_eq!(elements(br#"{"a"#), Err(Malformed));
+        assert_eq!(
+            read(r#"{{1,"}"},{2,3}}"#),
+            [
+                Element::Inner(br#"{1,"}"}"#.into()),
+                Element::Inner(b"{2,3}".into())
+            ]
+        );
+        assert_eq!(
+            elements(b"{(1,1),(0,0);(2,2),(1,1)}", b';').unwrap(),
+            some(&["(1,1),(0,0)", "(2,2),(1,1)"])
+        );
+        assert_eq!(elements(b"1,2", b','), Err(Malformed));
+        assert_eq!(elements(br#"{"a"#, b','), Err(Malformed));
+        assert_eq!(elements(b"{{1}", b','), Err(Malformed));
     }
 
     proptest! {
@@ -106,12 +145,16 @@ mod tests {
                 None => "NULL".to_owned(),
                 Some(text) => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
             }).collect();
-            prop_assert_eq!(read(&format!("{{{}}}", text.join(","))), Some(items));
+            let items: Vec<Element> = items
+                .into_iter()
+                .map(|item| item.map_or(Element::Null, |text| Element::Text(text.into())))
+                .collect();
+            prop_assert_eq!(read(&format!("{{{}}}", text.join(","))), items);
         }
 
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
-            let _ = elements(&bytes);
+            let _ = elements(&bytes, b',');
         }
     }
 }

@@ -20,11 +20,6 @@ enum Unscaled {
     Big(BigInt),
 }
 
-/// `NaN`, `Infinity` and `-Infinity`, which no Decimal can hold.
-pub(super) fn is_special(text: &[u8]) -> bool {
-    matches!(text, b"NaN" | b"Infinity" | b"-Infinity")
-}
-
 impl Decimal {
     /// Reads `-123.4500`.
     pub(super) fn parse(text: &[u8]) -> Result<Self, Malformed> {
@@ -107,6 +102,31 @@ impl Decimal {
             }
         };
         Ok(Self { unscaled, scale })
+    }
+
+    /// The number with `scale` digits after the point, halves away from zero (`RoundingMode.HALF_UP`).
+    pub(super) fn rounded(self, scale: u32) -> Result<Self, Malformed> {
+        let surplus = self.scale.saturating_sub(scale);
+        if surplus == 0 {
+            return self.with_scale(scale);
+        }
+        let value = match self.unscaled {
+            Unscaled::Small(value) => BigInt::from(value),
+            Unscaled::Big(value) => value,
+        };
+        let factor = BigInt::from(10).pow(surplus);
+        let half = &factor / 2u8;
+        let sign = value.sign();
+        let magnitude = (BigInt::from(value.magnitude().clone()) + half) / factor;
+        let value = if sign == Sign::Minus {
+            -magnitude
+        } else {
+            magnitude
+        };
+        Ok(Self {
+            unscaled: Unscaled::Big(value),
+            scale,
+        })
     }
 
     /// Without zeros at the end of the fraction; never a negative scale.
@@ -209,7 +229,20 @@ mod tests {
         assert!(Decimal::parse(b"1.0.1").is_err());
         assert!(Decimal::parse(b"").is_err());
         assert!(Decimal::parse(b"-").is_err());
-        assert!(is_special(b"NaN"));
+        assert!(Decimal::parse(b"NaN").is_err());
+    }
+
+    #[test]
+    fn money_of_fewer_digits_is_rounded_half_up() {
+        let round = |text: &str, scale| {
+            let rounded = Decimal::parse(text.as_bytes()).unwrap().rounded(scale).unwrap();
+            rounded.to_plain_string()
+        };
+        assert_eq!(round("1234.50", 0), "1235");
+        assert_eq!(round("-1234.50", 0), "-1235");
+        assert_eq!(round("-0.01", 0), "0");
+        assert_eq!(round("1.99", 1), "2.0");
+        assert_eq!(round("1.5", 4), "1.5000");
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(super) fn point(text: &[u8]) -> Result<(f64, f64), Malformed> {
 }
 
 /// A point as well-known binary, little-endian.
-pub(super) fn write_wkb_point(out: &mut BytesMut, x: f64, y: f64) {
+pub(crate) fn write_wkb_point(out: &mut BytesMut, x: f64, y: f64) {
     out.put_u8(1);
     out.put_u32_le(1);
     out.put_f64_le(x);
@@ -59,7 +59,7 @@ pub(super) fn write_wkb_point(out: &mut BytesMut, x: f64, y: f64) {
 }
 
 /// Appends what hexadecimal digits say.
-pub(super) fn hex(digits: &[u8], out: &mut BytesMut) -> Result<(), Malformed> {
+pub(crate) fn hex(digits: &[u8], out: &mut BytesMut) -> Result<(), Malformed> {
     let (pairs, rest) = digits.as_chunks::<2>();
     if !rest.is_empty() {
         return Err(Malformed);

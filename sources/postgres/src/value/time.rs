@@ -162,12 +162,45 @@ pub(super) fn time_utc(text: &[u8]) -> Result<i64, Malformed> {
     Ok((micros - offset).rem_euclid(MICROS_PER_DAY))
 }
 
-/// A `timestamp` or `timestamptz` in microseconds since 1970, UTC. The last decades before Postgres' end of time don't
-/// fit and are taken as the largest number.
-pub(super) fn timestamp(text: &[u8]) -> Result<i64, Malformed> {
+/// A moment in UTC: days since 1970, and microseconds of the day. Microseconds since 1970 would not hold the last decades
+/// before Postgres' end of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Moment {
+    days: i64,
+    micros: i64,
+}
+
+impl Moment {
+    fn new(days: i64, micros: i64) -> Self {
+        Self {
+            days: days + micros.div_euclid(MICROS_PER_DAY),
+            micros: micros.rem_euclid(MICROS_PER_DAY),
+        }
+    }
+
+    pub(super) fn millis(self) -> i64 {
+        self.days * (MICROS_PER_DAY / 1000) + self.micros / 1000
+    }
+
+    /// What does not fit is taken as the largest number.
+    pub(super) fn micros(self) -> i64 {
+        self.days
+            .saturating_mul(MICROS_PER_DAY)
+            .saturating_add(self.micros)
+    }
+
+    /// Nothing, where it does not fit, as in Debezium.
+    pub(super) fn nanos(self) -> Result<i64, Malformed> {
+        let micros = i128::from(self.days) * i128::from(MICROS_PER_DAY) + i128::from(self.micros);
+        i64::try_from(micros * 1000).map_err(|_| Malformed)
+    }
+}
+
+/// A `timestamp` or `timestamptz`.
+pub(super) fn timestamp(text: &[u8]) -> Result<Moment, Malformed> {
     match text {
-        b"infinity" => return Ok(INFINITY),
-        b"-infinity" => return Ok(NEGATIVE_INFINITY),
+        b"infinity" => return Ok(Moment::new(0, INFINITY)),
+        b"-infinity" => return Ok(Moment::new(0, NEGATIVE_INFINITY)),
         _ => {}
     }
     let mut scanner = Scanner(text);
@@ -180,10 +213,7 @@ pub(super) fn timestamp(text: &[u8]) -> Result<i64, Malformed> {
     };
     let offset = scanner.offset()?;
     let year = if scanner.era()? { 1 - year } else { year };
-    let days = days(year, month, day)?;
-    Ok(days
-        .saturating_mul(MICROS_PER_DAY)
-        .saturating_add(micros - offset))
+    Ok(Moment::new(days(year, month, day)?, micros - offset))
 }
 
 /// How many digits stand after the seconds.
@@ -237,10 +267,10 @@ pub(super) fn write_time(out: &mut BytesMut, micros: i64, fraction: Fraction) {
 }
 
 /// `2024-02-29T12:34:56.789012Z`.
-pub(super) fn write_timestamp(out: &mut BytesMut, micros: i64, fraction: Fraction) {
-    write_date(out, micros.div_euclid(MICROS_PER_DAY));
+pub(super) fn write_timestamp(out: &mut BytesMut, at: Moment, fraction: Fraction) {
+    write_date(out, at.days);
     out.put_u8(b'T');
-    write_time(out, micros.rem_euclid(MICROS_PER_DAY), fraction);
+    write_time(out, at.micros, fraction);
     out.put_u8(b'Z');
 }
 
@@ -334,7 +364,7 @@ mod tests {
 
     fn iso(micros: i64, fraction: Fraction) -> String {
         let mut out = BytesMut::new();
-        write_timestamp(&mut out, micros, fraction);
+        write_timestamp(&mut out, Moment::new(0, micros), fraction);
         String::from_utf8(out.to_vec()).unwrap()
     }
 
@@ -346,14 +376,15 @@ mod tests {
         assert_eq!(date(b"10000-01-01"), Ok(2_932_897));
         assert_eq!(time(b"12:34:56.789012"), Ok(45_296_789_012));
         assert_eq!(time(b"24:00:00"), Ok(86_400_000_000));
-        assert_eq!(timestamp(b"1582-10-04 00:00:00"), Ok(-12_220_243_200_000_000));
-        assert_eq!(timestamp(b"0044-03-15 12:00:00 BC"), Ok(-63_517_780_800_000_000));
-        assert_eq!(
-            timestamp(b"2024-02-29 12:34:56.789012+05:30"),
-            Ok(1_709_190_296_789_012)
-        );
+        let micros = |text: &str| timestamp(text.as_bytes()).unwrap().micros();
+        assert_eq!(micros("1582-10-04 00:00:00"), -12_220_243_200_000_000);
+        assert_eq!(micros("0044-03-15 12:00:00 BC"), -63_517_780_800_000_000);
+        assert_eq!(micros("2024-02-29 12:34:56.789012+05:30"), 1_709_190_296_789_012);
         assert_eq!(time_utc(b"23:59:59.999999-15:59"), Ok(57_539_999_999));
-        assert_eq!(timestamp(b"infinity"), Ok(INFINITY));
+        assert_eq!(micros("infinity"), INFINITY);
+        let last = timestamp(b"294276-12-31 23:59:59.9").unwrap();
+        assert_eq!(last.millis(), 9_224_318_015_999_900);
+        assert_eq!((last.micros(), last.nanos()), (i64::MAX, Err(Malformed)));
     }
 
     #[test]
@@ -361,10 +392,15 @@ mod tests {
         assert_eq!(iso(0, Fraction::Digits(6)), "1970-01-01T00:00:00.000000Z");
         assert_eq!(iso(-1, Fraction::Shortest), "1969-12-31T23:59:59.999999Z");
         assert_eq!(iso(1_500_000, Fraction::Shortest), "1970-01-01T00:00:01.5Z");
-        let far = timestamp(b"200000-01-01 00:00:00").unwrap();
-        assert_eq!(iso(far, Fraction::Digits(0)), "+200000-01-01T00:00:00Z");
-        let before = timestamp(b"0044-03-15 12:00:00 BC").unwrap();
-        assert_eq!(iso(before, Fraction::Shortest), "-0043-03-15T12:00:00Z");
+        let read = |text: &str| timestamp(text.as_bytes()).unwrap().micros();
+        assert_eq!(
+            iso(read("200000-01-01 00:00:00"), Fraction::Digits(0)),
+            "+200000-01-01T00:00:00Z"
+        );
+        assert_eq!(
+            iso(read("0044-03-15 12:00:00 BC"), Fraction::Shortest),
+            "-0043-03-15T12:00:00Z"
+        );
     }
 
     #[test]
