@@ -276,15 +276,12 @@ impl TypeModes {
                 ))
             }
             (Kind::Base, "sparsevec") => {
-                let entries = Schema::map(Schema::int16().build(), Schema::float64().build()).build();
-                let schema = named(Schema::structure(), "io.debezium.data.SparseDoubleVector")
-                    .doc("Sparse double vector")
-                    .field("dimensions", Schema::int16().build())
-                    .field("vector", entries);
+                let empty = vec![Value::Int16(0), Value::Map(Vec::new())];
+                let fallback = Struct::new(sparse_vector().build(), empty);
                 as_is(Mapping::new(
-                    schema,
+                    sparse_vector(),
                     Decoder::SparseVector(unbound()),
-                    Value::Null,
+                    Value::Struct(fallback),
                 ))
             }
             _ if self.include_unknown => as_is(Mapping::new(
@@ -306,8 +303,13 @@ impl TypeModes {
         let (root, element_modifier) = root(element, modifier);
         if root.oid == oid::BIT {
             // Debezium gives an array of bits the schema of one, in which no array has room.
-            let mapping = bits(root.oid, element_modifier);
-            return as_is(Mapping::new(mapping.schema, Decoder::Null, Value::Null));
+            let mut mapping = Mapping::new(
+                bits(root.oid, element_modifier).schema,
+                Decoder::Null,
+                Value::Null,
+            );
+            mapping.always_optional = true;
+            return as_is(mapping);
         }
         // Debezium has no converter for arrays of these, nor of domains.
         let missing = matches!(
@@ -389,7 +391,11 @@ impl TypeModes {
             }
             (DecimalMode::String, _) => {
                 let scale = scaled.map(|(_, scale)| scale);
-                Mapping::new(Schema::string(), Decoder::DecimalText { scale }, "0".into())
+                let zero = match scale {
+                    Some(digits) if digits > 0 => format!("0.{}", "0".repeat(digits as usize)),
+                    _ => "0".to_owned(),
+                };
+                Mapping::new(Schema::string(), Decoder::DecimalText { scale }, zero.into())
             }
             (DecimalMode::Precise, Some((precision, scale))) => {
                 let schema = named(Schema::bytes(), logical::DECIMAL)
@@ -502,6 +508,14 @@ fn unbound() -> SchemaRef {
 
 fn as_is(mapping: Mapping) -> Mapped {
     Mapped::As(Box::new(mapping))
+}
+
+fn sparse_vector() -> SchemaBuilder {
+    let entries = Schema::map(Schema::int16().build(), Schema::float64().build()).build();
+    named(Schema::structure(), "io.debezium.data.SparseDoubleVector")
+        .doc("Sparse double vector")
+        .field("dimensions", Schema::int16().build())
+        .field("vector", entries)
 }
 
 fn point() -> SchemaBuilder {

@@ -460,7 +460,11 @@ fn array(
         match item {
             array::Element::Text(item) => {
                 let item = Bytes::from(item);
-                values.push(element.decode(&Text::whole(&item), arena)?);
+                values.push(match element.decode(&Text::whole(&item), arena) {
+                    // A moment that nanoseconds can't tell; of other types the array is null.
+                    Err(Malformed) if matches!(element, Decoder::Timestamp(_)) => Value::Null,
+                    value => value?,
+                });
             }
             array::Element::Inner(item) if matches!(element, Decoder::Text) => {
                 values.push(element.decode(&Text::whole(&Bytes::from(item)), arena)?);

@@ -182,17 +182,25 @@ impl Moment {
         self.days * (MICROS_PER_DAY / 1000) + self.micros / 1000
     }
 
-    /// What does not fit is taken as the largest number.
-    pub(super) fn micros(self) -> i64 {
-        self.days
-            .saturating_mul(MICROS_PER_DAY)
-            .saturating_add(self.micros)
+    fn exact(self) -> i128 {
+        i128::from(self.days) * i128::from(MICROS_PER_DAY) + i128::from(self.micros)
     }
 
-    /// Nothing, where it does not fit, as in Debezium.
+    /// What does not fit is taken as the largest number.
+    pub(super) fn micros(self) -> i64 {
+        let micros = self.exact();
+        i64::try_from(micros).unwrap_or(if micros > 0 { i64::MAX } else { i64::MIN })
+    }
+
+    /// Nothing, where it does not fit, as in Debezium; infinities are the type's ends.
     pub(super) fn nanos(self) -> Result<i64, Malformed> {
-        let micros = i128::from(self.days) * i128::from(MICROS_PER_DAY) + i128::from(self.micros);
-        i64::try_from(micros * 1000).map_err(|_| Malformed)
+        const BEFORE: i128 = NEGATIVE_INFINITY as i128;
+        const AFTER: i128 = INFINITY as i128;
+        match self.exact() {
+            BEFORE => Ok(i64::MIN),
+            AFTER => Ok(i64::MAX),
+            micros => i64::try_from(micros * 1000).map_err(|_| Malformed),
+        }
     }
 }
 
@@ -381,7 +389,11 @@ mod tests {
         assert_eq!(micros("0044-03-15 12:00:00 BC"), -63_517_780_800_000_000);
         assert_eq!(micros("2024-02-29 12:34:56.789012+05:30"), 1_709_190_296_789_012);
         assert_eq!(time_utc(b"23:59:59.999999-15:59"), Ok(57_539_999_999));
-        assert_eq!(micros("infinity"), INFINITY);
+        assert_eq!(
+            (micros("infinity"), micros("-infinity")),
+            (INFINITY, NEGATIVE_INFINITY)
+        );
+        assert_eq!(timestamp(b"-infinity").unwrap().nanos(), Ok(i64::MIN));
         let last = timestamp(b"294276-12-31 23:59:59.9").unwrap();
         assert_eq!(last.millis(), 9_224_318_015_999_900);
         assert_eq!((last.micros(), last.nanos()), (i64::MAX, Err(Malformed)));
