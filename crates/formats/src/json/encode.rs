@@ -11,6 +11,7 @@ use tapline_api::schema::logical;
 use tapline_api::{Schema, SchemaRef, Struct, Type, Value};
 
 use super::fault::{Fault, data};
+use super::repeated::Repeated;
 use super::text::{push_escaped, push_string};
 use super::{Options, schema};
 use crate::number::{push_decimal, push_double, push_float, push_integer};
@@ -83,6 +84,8 @@ struct Fields {
     /// Another schema that was found equal: rows of it need no second comparison.
     accepted: u64,
     fields: Box<[FieldNode]>,
+    /// Of a change's source block, which hardly differs from the last one.
+    repeated: Option<Box<Repeated>>,
 }
 
 struct FieldNode {
@@ -242,6 +245,10 @@ impl Fields {
         Ok(Self {
             schema: schema.clone(),
             accepted: schema.id(),
+            repeated: schema
+                .name()
+                .is_some_and(|name| name.ends_with(".Source"))
+                .then(Box::default),
             fields,
         })
     }
@@ -257,7 +264,25 @@ impl Fields {
         if self.fields.is_empty() {
             out.extend_from_slice(b"{");
         }
-        for (index, (field, value)) in self.fields.iter_mut().zip(row.values()).enumerate() {
+        match &mut self.repeated {
+            None => self.write_from(0, row, out, |_, _, _| {})?,
+            Some(_) => self.write_repeated(row, out)?,
+        }
+        out.extend_from_slice(b"}");
+        Ok(())
+    }
+
+    /// Writes the fields from number `first` on; `written` is told of each, with where its text begins.
+    fn write_from(
+        &mut self,
+        first: usize,
+        row: &Struct,
+        out: &mut BytesMut,
+        mut written: impl FnMut(&Value, usize, &BytesMut),
+    ) -> Result<(), Fault> {
+        let values = row.values().iter();
+        for (index, (field, value)) in self.fields.iter_mut().zip(values).enumerate().skip(first) {
+            let start = out.len();
             out.extend_from_slice(&field.name);
             if let Err(fault) = field.node.write(value, out) {
                 return Err(match self.schema.fields().get(index) {
@@ -265,9 +290,23 @@ impl Fields {
                     None => fault,
                 });
             }
+            written(value, start, out);
         }
-        out.extend_from_slice(b"}");
         Ok(())
+    }
+
+    /// Writes the fields, of which those that are as they were last are copied.
+    fn write_repeated(&mut self, row: &Struct, out: &mut BytesMut) -> Result<(), Fault> {
+        let mut repeated = self.repeated.take().unwrap_or_default();
+        let first = repeated.copy(row.values(), out);
+        let done = self.write_from(first, row, out, |value, start, out| {
+            repeated.keep(value, start, out)
+        });
+        if done.is_err() {
+            *repeated = Repeated::default();
+        }
+        self.repeated = Some(repeated);
+        done
     }
 }
 

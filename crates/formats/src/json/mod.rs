@@ -9,6 +9,7 @@ mod encode;
 mod fault;
 mod message;
 mod reader;
+mod repeated;
 mod schema;
 pub(crate) mod text;
 
