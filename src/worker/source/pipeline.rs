@@ -83,6 +83,8 @@ pub(super) struct Pipeline {
     producer: Producer,
     creator: Option<TopicCreator>,
     topics: HashMap<usize, Arc<str>>,
+    /// The last record's: one of them, so that its address is its own.
+    topic: usize,
     seen: Box<dyn Fn(&str) + Send>,
     submitted: Arc<Mutex<Submitted>>,
     failures: Arc<Notify>,
@@ -142,6 +144,7 @@ impl Pipeline {
             producer,
             creator,
             topics: HashMap::new(),
+            topic: 0,
             seen: Box::new(move |topic| {
                 if tracked {
                     status.add_topic(&id, topic);
@@ -300,9 +303,12 @@ impl Pipeline {
 
     fn convert(&mut self, record: &Record, guard: &Batch) -> Result<Handing, Failure> {
         let topic = &record.topic;
-        if !self.topics.contains_key(&address(topic)) {
-            self.first(topic)
-                .map_err(|error| failure(Stage::KafkaProduce, "topic.creation", error))?;
+        if address(topic) != self.topic {
+            if !self.topics.contains_key(&address(topic)) {
+                self.first(topic)
+                    .map_err(|error| failure(Stage::KafkaProduce, "topic.creation", error))?;
+            }
+            self.topic = address(topic);
         }
         let converters = &mut self.converters;
         let headers = self
