@@ -9,7 +9,7 @@ mod session;
 mod settings;
 mod url;
 
-pub use crate::net::{Socket, Stream, Watched};
+pub use crate::net::{Pace, Socket, Stream, Watched};
 pub use dial::{dial, encrypt};
 pub use error::{Error, ServerError};
 pub use quote::{identifier, literal, qualified};

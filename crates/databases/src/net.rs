@@ -1,5 +1,7 @@
 //! Byte streams to a server: TCP, a Unix socket, TLS over TCP.
 
+mod gather;
+mod pace;
 mod socket;
 
 use std::io;
@@ -10,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 use tokio_rustls::client::TlsStream;
 
+pub use self::pace::Pace;
 pub use self::socket::{Socket, Watched};
 
 /// A connected stream.

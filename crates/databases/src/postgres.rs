@@ -11,7 +11,7 @@ mod settings;
 mod tls;
 mod url;
 
-pub use crate::net::{Socket, Stream, Watched};
+pub use crate::net::{Pace, Socket, Stream, Watched};
 pub use binding::server_end_point;
 pub use dial::{Attempt, attempts, dial, worth_next_attempt};
 pub use error::{Error, ServerError, SqlState};

@@ -10,7 +10,7 @@ use crate::binlog::payload;
 use crate::catalog::Server;
 use crate::config::Options;
 use crate::ddl::Flavor;
-use crate::position::{Place, is_at_or_behind};
+use crate::position::{Place, end_of, is_at_or_behind};
 use crate::quarantine::names;
 use crate::value::charset::Charset;
 use crate::wire::Connection;
@@ -66,8 +66,8 @@ pub(crate) async fn names_table(
                 return Ok(None);
             }
             let header = Header::read(&bytes).map_err(bad)?;
-            if header.next != 0 && header.code != code::FORMAT_DESCRIPTION {
-                place.1 = (place.1 & !u64::from(u32::MAX)) | u64::from(header.next);
+            if !header.is_artificial() && header.code != code::FORMAT_DESCRIPTION {
+                place.1 = end_of(place.1, header.next, header.length);
             }
             match header.code {
                 code::FORMAT_DESCRIPTION => {

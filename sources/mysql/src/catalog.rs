@@ -51,10 +51,24 @@ impl End {
     }
 }
 
+/// The kernel's buffer for a connection by which much comes: what gathers between two reads must fit.
+pub(crate) const RECEIVE_BUFFER: usize = 4 << 20;
+
 impl Catalog {
     /// Connects, and runs `database.initial.statements`.
     pub(crate) async fn connect(options: &Options) -> Result<Self> {
-        let mut connection = Connection::open(&options.settings, options.query_timeout).await?;
+        Self::connect_by(options, &options.settings).await
+    }
+
+    /// The same, for much that is to be read.
+    pub(crate) async fn connect_to_read(options: &Options) -> Result<Self> {
+        let mut settings = options.settings.clone();
+        settings.receive_buffer = Some(RECEIVE_BUFFER);
+        Self::connect_by(options, &settings).await
+    }
+
+    async fn connect_by(options: &Options, settings: &mysql::Settings) -> Result<Self> {
+        let mut connection = Connection::open(settings, options.query_timeout).await?;
         for statement in &options.initial_statements {
             connection.execute(statement).await?;
         }

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::binlog::Malformed;
 use crate::binlog::gtid::{GtidSet, MariaGtids};
-use crate::catalog::{Catalog, Server};
+use crate::catalog::{Catalog, RECEIVE_BUFFER, Server};
 use crate::config::{Options, SnapshotMode};
 use crate::ddl::Flavor;
 use crate::event::Events;
@@ -37,9 +37,6 @@ use crate::snapshot::sieve::Sieve;
 use crate::snapshot::{Sessions, Snapshot, position_of};
 use crate::stream::{Parts, Stream};
 use crate::wire::Connection;
-
-/// The kernel's buffer for the stream's connection: what gathers between two reads must fit.
-const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// What a run starts from.
 pub(crate) struct Driver {

@@ -296,16 +296,15 @@ impl Tracker {
         self.file = file;
     }
 
-    /// An event of a file begins. `next` has the lower half of where the one after it begins.
-    pub(crate) fn event(&mut self, next: u32, length: u32, server_id: u32, seconds: Option<i64>) {
+    /// An event of a file begins. `next` is what its header has of where the one after it begins; `None` of one inside a
+    /// compressed transaction, which has no place of its own.
+    pub(crate) fn event(&mut self, next: Option<u32>, length: u32, server_id: u32, seconds: Option<i64>) {
         self.restart.server_id = server_id;
         if let Some(seconds) = seconds {
             self.restart.ts_sec = Some(seconds);
         }
-        if next == 0 {
-            return;
-        }
-        self.next = self.whole(next);
+        let Some(next) = next else { return };
+        self.next = end_of(self.next, next, length);
         self.pos = self.next.saturating_sub(length.into());
         if !self.in_transaction && self.skip_events == 0 {
             self.restart.file.clone_from(&self.file);
@@ -315,19 +314,15 @@ impl Tracker {
         }
     }
 
-    /// Positions wrap at 4 GiB; files don't.
-    fn whole(&self, next: u32) -> u64 {
-        let whole = self.next & !u64::from(u32::MAX) | u64::from(next);
-        match whole < self.next {
-            true => whole + (1 << 32),
-            false => whole,
-        }
+    /// The server has left out what lies before `pos` of the file, as it says itself.
+    pub(crate) fn reach(&mut self, pos: u64) {
+        self.next = self.next.max(pos);
     }
 
     /// Whether an event begins at `goal`, or behind it; see [`event`](Self::event).
     pub(crate) fn is_at(&self, next: u32, length: u32, goal: &Position) -> bool {
-        let begin = self.whole(next).saturating_sub(length.into());
-        next != 0 && is_at_or_behind((&self.file, begin), (&goal.file, goal.pos))
+        let begin = end_of(self.next, next, length).saturating_sub(length.into());
+        is_at_or_behind((&self.file, begin), (&goal.file, goal.pos))
     }
 
     /// Whether the transaction that is being read is among those that `seen` names: executed GTIDs, or what lies before
@@ -465,6 +460,18 @@ impl Tracker {
     }
 }
 
+/// Where an event ends that begins at `from` or behind it: its header has the lower half of that alone, `next`. Files go on
+/// beyond 4 GiB. Zero says nothing: within a transaction MariaDB 12 leaves it out (`binlog_legacy_event_pos`), and an event
+/// may end at 4 GiB; then the event begins at `from`.
+pub(crate) fn end_of(from: u64, next: u32, length: u32) -> u64 {
+    const HALF: u64 = 1 << 32;
+    if next == 0 {
+        return from.saturating_add(length.into());
+    }
+    let end = from & !(HALF - 1) | u64::from(next);
+    if end < from { end.saturating_add(HALF) } else { end }
+}
+
 /// Whether the first place is the second one, or behind it. Files are numbered.
 pub(crate) fn is_at_or_behind(place: (&str, u64), other: (&str, u64)) -> bool {
     let number = |file: &str| -> u64 {
@@ -561,15 +568,15 @@ mod tests {
     /// BEGIN, TABLE_MAP, a rows event of three rows, XID; the position after the rows event and after all.
     fn transaction(tracker: &mut Tracker, number: u64, at: u32) -> (u64, Position) {
         let (id, value) = gtid(number);
-        tracker.event(at + 50, 50, 1, Some(7));
+        tracker.event(Some(at + 50), 50, 1, Some(7));
         tracker.begin_gtid(id, value);
         tracker.complete();
-        tracker.event(at + 100, 50, 1, None);
+        tracker.event(Some(at + 100), 50, 1, None);
         tracker.begin();
         tracker.complete();
-        tracker.event(at + 150, 50, 1, None);
+        tracker.event(Some(at + 150), 50, 1, None);
         tracker.complete();
-        tracker.event(at + 200, 50, 1, None);
+        tracker.event(Some(at + 200), 50, 1, None);
         let mut seen = 0;
         if !tracker.is_skipping() {
             seen = 3 - tracker.take_skipped_rows();
@@ -577,7 +584,7 @@ mod tests {
         }
         let stored = tracker.position();
         tracker.complete();
-        tracker.event(at + 250, 50, 1, None);
+        tracker.event(Some(at + 250), 50, 1, None);
         tracker.commit();
         tracker.complete();
         (seen, stored)
@@ -613,8 +620,45 @@ mod tests {
             ..Position::default()
         };
         let mut tracker = Tracker::new(start, Gtids::MySql(GtidSet::default()));
-        tracker.event(39, 50, 1, None);
+        tracker.event(Some(39), 50, 1, None);
         assert_eq!((tracker.next, tracker.pos), ((1 << 32) + 39, (1 << 32) - 11));
+        // A transaction of nine gibibytes.
+        tracker.begin();
+        for n in 1u64..=900 {
+            let end = (1 << 32) + 39 + n * 10_000_000;
+            tracker.event(
+                Some(u32::try_from(end & 0xffff_ffff).unwrap()),
+                10_000_000,
+                1,
+                None,
+            );
+            assert_eq!((tracker.next, tracker.pos), (end, end - 10_000_000));
+            tracker.complete();
+        }
+        let inside = tracker.position();
+        assert_eq!((inside.pos, inside.event), ((1 << 32) - 11, 900));
+        tracker.commit();
+        assert_eq!(tracker.position().pos, (1 << 32) + 39 + 9_000_000_000);
+    }
+
+    #[test]
+    fn an_event_without_a_place_begins_where_the_last_one_ended() {
+        let four = 1u64 << 32;
+        // It ends at four gibibytes.
+        assert_eq!(end_of(four - 50, 0, 50), four);
+        assert_eq!(end_of(four, 70, 70), four + 70);
+        // MariaDB has not filled it in.
+        assert_eq!(end_of(3 * four + 1000, 0, 50), 3 * four + 1050);
+        let start = Position {
+            file: "b.1".into(),
+            pos: 4,
+            ..Position::default()
+        };
+        let mut tracker = Tracker::new(start, Gtids::MySql(GtidSet::default()));
+        // What was left out ends beyond the first half.
+        tracker.reach(four + 500);
+        tracker.event(Some(560), 60, 1, None);
+        assert_eq!(tracker.pos, four + 500);
     }
 
     #[test]
@@ -636,7 +680,7 @@ mod tests {
             Gtids::MySql(GtidSet::default()),
         );
         let within = |tracker: &Tracker, seen: &str| tracker.is_within(Flavor::MySql, seen);
-        tracker.event(500, 100, 1, None);
+        tracker.event(Some(500), 100, 1, None);
         assert!(within(&tracker, "b.000002:401") && within(&tracker, "b.000010:4"));
         assert!(!within(&tracker, "b.000002:400") && !within(&tracker, "b.000001:9000"));
         let gtid = Gtid {
@@ -654,7 +698,6 @@ mod tests {
             ..Position::default()
         };
         assert!(tracker.is_at(700, 200, &goal(500)) && !tracker.is_at(700, 200, &goal(501)));
-        // What was made up has no place.
-        assert!(!tracker.is_at(0, 200, &goal(4)));
+        assert!(tracker.is_at(0, 200, &goal(500)) && !tracker.is_at(0, 200, &goal(501)));
     }
 }

@@ -16,13 +16,14 @@ use tapline_cdc::mapper::{Conversion, SourceColumn};
 use tapline_cdc::options::OnFailure;
 
 use crate::binlog::Malformed;
-use crate::binlog::image::{Raw, Unpack, bit, count};
+use crate::binlog::image::{Raw, Unpack, bit, count, counted};
 use crate::binlog::reader::Reader;
 use crate::binlog::table_map::TableMap;
 use crate::config::Options;
 use crate::schema::{Kind, Table};
 use crate::types::default_value;
-use crate::value::{Context, Convert, json, text};
+use crate::value::charset::Charset;
+use crate::value::{Context, Convert, borrow_text, json, text};
 use crate::wire::TextFields;
 
 /// What stands for a value that the log left out, where the column holds text.
@@ -84,7 +85,18 @@ pub(crate) struct Plan {
 
 /// How the log packs the rows of a plan's table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Layout(Vec<Unpack>);
+pub(crate) struct Layout(Vec<(Unpack, Option<Quick>)>);
+
+/// What is read in one go, without a [`Raw`] in between: what most columns are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quick {
+    Int32,
+    Int64,
+    /// UTF-8, behind a length of so many bytes.
+    Text {
+        length: u8,
+    },
+}
 
 /// A row's values in the order of its schema, and those that only the key has.
 #[derive(Debug, Clone, PartialEq)]
@@ -265,7 +277,10 @@ impl Plan {
                 mine.name
             )));
         }
-        let unpack = |(plan, packed): (&ColumnPlan, _)| Unpack::new(packed, plan.unsigned);
+        let unpack = |(plan, packed): (&ColumnPlan, _)| {
+            let unpack = Unpack::new(packed, plan.unsigned)?;
+            Ok((unpack, Quick::of(plan, unpack)))
+        };
         let columns = self.columns.iter().zip(map.columns.iter().copied());
         columns.map(unpack).collect::<Result<_, _>>().map(Layout)
     }
@@ -290,13 +305,28 @@ impl Plan {
         let mut diffs: &[u8] = &[];
         let mut documents_seen = 0;
         if before.partial && r.lenenc().map_err(malformed)? & 1 != 0 {
-            let count = layout.0.iter().filter(|unpack| json::is_binary(**unpack)).count();
+            let count = layout
+                .0
+                .iter()
+                .filter(|(unpack, _)| json::is_binary(*unpack))
+                .count();
             diffs = r.take(count.div_ceil(8)).map_err(malformed)?;
         }
         let nulls = r.take(count(present, columns).div_ceil(8)).map_err(malformed)?;
         let mut row = self.new_row();
         let mut nth = 0;
-        for (index, (plan, unpack)) in self.columns.iter().zip(&layout.0).enumerate() {
+        for (index, (plan, (unpack, quick))) in self.columns.iter().zip(&layout.0).enumerate() {
+            if let Some(quick) = quick
+                && bit(present, index)
+            {
+                let value = match bit(nulls, nth) {
+                    true => plan.null.clone(),
+                    false => quick.read(event, r).map_err(malformed)?,
+                };
+                nth += 1;
+                row.values.push(value);
+                continue;
+            }
             let is_document = json::is_binary(*unpack);
             let diff = is_document && bit(diffs, documents_seen);
             documents_seen += usize::from(is_document);
@@ -500,6 +530,34 @@ fn positions(table: &Table) -> Vec<usize> {
 /// A builder with the same content: a key's field has no mapper's parameters.
 fn copy(schema: &SchemaRef) -> SchemaBuilder {
     schema.to_builder()
+}
+
+impl Quick {
+    fn of(plan: &ColumnPlan, unpack: Unpack) -> Option<Self> {
+        let int = |bytes| {
+            unpack
+                == Unpack::Int {
+                    size: bytes,
+                    unsigned: false,
+                }
+        };
+        match (unpack, &plan.convert) {
+            _ if plan.target != Target::Row => None,
+            (_, Convert::Int32) if int(4) => Some(Self::Int32),
+            (_, Convert::Int64) if int(8) => Some(Self::Int64),
+            (Unpack::Bytes { length }, Convert::Text(Charset::Utf8)) => Some(Self::Text { length }),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn read(self, event: &Bytes, r: &mut Reader<'_>) -> Result<Value, Malformed> {
+        Ok(match self {
+            Self::Int32 => Value::Int32(r.i32()?),
+            Self::Int64 => Value::Int64(r.i64()?),
+            Self::Text { length } => borrow_text(event, &counted(r, length)?),
+        })
+    }
 }
 
 impl ColumnPlan {

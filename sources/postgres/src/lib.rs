@@ -24,7 +24,6 @@ mod event;
 mod lsn;
 mod message;
 mod output;
-mod pace;
 mod pgoutput;
 mod position;
 mod publication;

@@ -6,5 +6,5 @@
 mod connection;
 mod frames;
 
-pub(crate) use connection::{Connection, GATHERED, Role, Row, copy_error};
+pub(crate) use connection::{Connection, Role, Row, copy_error};
 pub(crate) use frames::{Block, Frame, Frames};

@@ -23,6 +23,7 @@ pub(crate) mod code {
     pub(crate) const UPDATE_ROWS: u8 = 31;
     pub(crate) const DELETE_ROWS: u8 = 32;
     pub(crate) const GTID: u8 = 33;
+    pub(crate) const PREVIOUS_GTIDS: u8 = 35;
     pub(crate) const XA_PREPARE: u8 = 38;
     pub(crate) const PARTIAL_UPDATE_ROWS: u8 = 39;
     pub(crate) const TRANSACTION_PAYLOAD: u8 = 40;
@@ -31,6 +32,7 @@ pub(crate) mod code {
     /// MariaDB's.
     pub(crate) const ANNOTATE_ROWS: u8 = 160;
     pub(crate) const MARIADB_GTID: u8 = 162;
+    pub(crate) const GTID_LIST: u8 = 163;
     pub(crate) const START_ENCRYPTION: u8 = 164;
     pub(crate) const QUERY_COMPRESSED: u8 = 165;
     pub(crate) const WRITE_ROWS_COMPRESSED_V1: u8 = 166;
@@ -56,7 +58,8 @@ pub(crate) struct Header {
     pub(crate) server_id: u32,
     /// Header, body and checksum.
     pub(crate) length: u32,
-    /// Where the next event begins, modulo 2^32; 0 of what was made up.
+    /// Where the next event begins, modulo 2^32; 0 of what was made up, of what ends at a multiple of 2^32, and in
+    /// transactions of MariaDB 12.
     pub(crate) next: u32,
     pub(crate) flags: u16,
 }
@@ -75,9 +78,17 @@ impl Header {
         })
     }
 
-    /// Whether no file holds it.
+    /// Whether no file holds it. What begins a dump in the middle of a file says so by its place alone.
     pub(crate) fn is_artificial(&self) -> bool {
-        self.flags & ARTIFICIAL != 0 || self.next == 0
+        let begins = matches!(
+            self.code,
+            code::FORMAT_DESCRIPTION
+                | code::ROTATE
+                | code::START_ENCRYPTION
+                | code::PREVIOUS_GTIDS
+                | code::GTID_LIST
+        );
+        self.flags & ARTIFICIAL != 0 || self.next == 0 && begins
     }
 }
 
@@ -128,6 +139,24 @@ pub(crate) fn rotate(body: &[u8]) -> Result<(u64, String), Malformed> {
     let mut r = Reader::new(body, "a ROTATE event");
     let position = r.u64()?;
     Ok((position, String::from_utf8_lossy(r.rest()).into_owned()))
+}
+
+/// HEARTBEAT_V2: where in the file the server stands, beyond what the header has room for.
+pub(crate) fn heartbeat(body: &[u8]) -> Result<Option<u64>, Malformed> {
+    const WHAT: &str = "a HEARTBEAT event";
+    let mut r = Reader::new(body, WHAT);
+    while !r.is_empty() {
+        let field = r.lenenc()?;
+        if field == 0 {
+            break;
+        }
+        let length = r.length()?;
+        let value = r.take(length)?;
+        if field == 2 {
+            return Reader::new(value, WHAT).lenenc().map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// QUERY: a statement, and what it was run under.
@@ -285,6 +314,30 @@ mod tests {
             let body = body(&bytes, &header, true).unwrap();
             assert_eq!(rotate(&bytes[body]).unwrap(), (4, "binlog.000007".to_owned()));
         }
+    }
+
+    #[test]
+    fn only_what_begins_a_dump_is_made_up_by_its_place_alone() {
+        let read = |code, next, flags| Header::read(&event(code, next, flags, &[], false)).unwrap();
+        assert!(read(code::FORMAT_DESCRIPTION, 0, 0).is_artificial());
+        assert!(read(code::WRITE_ROWS, 9, ARTIFICIAL).is_artificial());
+        // It ends at four gibibytes.
+        assert!(!read(code::WRITE_ROWS, 0, 0).is_artificial());
+        assert!(!read(code::FORMAT_DESCRIPTION, 126, 0).is_artificial());
+    }
+
+    #[test]
+    fn a_heartbeat_tells_a_place_beyond_four_gibibytes() {
+        let mut body = vec![1, 4, b'b', b'.', b'0', b'1', 2, 9, 0xfe];
+        body.extend(5_000_000_000u64.to_le_bytes());
+        body.push(0);
+        assert_eq!(heartbeat(&body), Ok(Some(5_000_000_000)));
+        assert_eq!(
+            heartbeat(&[1, 1, b'b', 2, 3, 0xfc, 0x39, 0x30, 0]),
+            Ok(Some(12_345))
+        );
+        assert_eq!(heartbeat(&[0]), Ok(None));
+        assert!(heartbeat(&[2, 9, 1]).is_err());
     }
 
     #[test]

@@ -338,8 +338,9 @@ impl Unpack {
     }
 }
 
+/// Where the bytes lie that a length of so many bytes counts.
 #[inline]
-fn counted(r: &mut Reader<'_>, length: u8) -> Result<Range<usize>, Malformed> {
+pub(crate) fn counted(r: &mut Reader<'_>, length: u8) -> Result<Range<usize>, Malformed> {
     let size = match length {
         1 => u64::from(r.u8()?),
         2 => u64::from(r.u16()?),
@@ -398,6 +399,20 @@ fn time2(r: &mut Reader<'_>, digits: u8) -> Result<Raw, Malformed> {
 /// Bytes that hold so many digits, nine to four.
 const DIGITS_TO_BYTES: [usize; 10] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
 
+/// The same with the power of ten that makes room for them.
+const GROUPS: [(u8, i64); 10] = [
+    (0, 1),
+    (1, 10),
+    (1, 100),
+    (2, 1000),
+    (2, 10_000),
+    (3, 100_000),
+    (3, 1_000_000),
+    (4, 10_000_000),
+    (4, 100_000_000),
+    (4, 1_000_000_000),
+];
+
 /// How many bytes a DECIMAL takes.
 pub(crate) fn decimal_size(precision: u8, scale: u8) -> Result<usize, Malformed> {
     let whole = precision
@@ -408,6 +423,34 @@ pub(crate) fn decimal_size(precision: u8, scale: u8) -> Result<usize, Malformed>
         usize::from(digits / 9) * 4 + rest
     };
     Ok(part(whole) + part(scale))
+}
+
+/// A packed DECIMAL of so few digits that it fits a machine number, without its point.
+pub(crate) fn decimal_small(packed: &[u8], precision: u8, scale: u8) -> Option<i64> {
+    const FITS: u8 = 18;
+    let whole = precision.checked_sub(scale).filter(|_| precision <= FITS)?;
+    // The highest bit is inverted; a negative number's bits all are.
+    let (first, rest) = packed.split_first()?;
+    let negative = first & 0x80 == 0;
+    let mask = if negative { 0xff } else { 0 };
+    let mut bytes = std::iter::once(first ^ 0x80).chain(rest.iter().copied());
+    let mut n = 0i64;
+    let mut group = |digits: u8| {
+        let (size, power) = *GROUPS.get(usize::from(digits))?;
+        let mut part = 0i64;
+        for _ in 0..size {
+            part = part << 8 | i64::from(bytes.next()? ^ mask);
+        }
+        // What a corrupt event holds may be more than its digits.
+        n = n.checked_mul(power)?.checked_add(part)?;
+        Some(())
+    };
+    group(whole % 9)?;
+    for _ in 0..whole / 9 + scale / 9 {
+        group(9)?;
+    }
+    group(scale % 9)?;
+    Some(if negative { -n } else { n })
 }
 
 /// The digits of a packed DECIMAL, without leading zeros and point, and whether it is negative.
@@ -528,15 +571,49 @@ mod tests {
         digits.clear();
         assert!(decimal_digits(&negative, 14, 4, &mut digits).unwrap());
         assert_eq!(digits, b"12345678901234");
+        assert_eq!(decimal_small(&packed, 14, 4), Some(12_345_678_901_234));
+        assert_eq!(decimal_small(&negative, 14, 4), Some(-12_345_678_901_234));
+    }
+
+    /// As the server packs it: see `decimal2bin`.
+    fn packed(n: i64, precision: u8, scale: u8) -> Vec<u8> {
+        let text = format!("{:0width$}", n.unsigned_abs(), width = usize::from(precision));
+        let (whole, fraction) = text.split_at(usize::from(precision - scale));
+        let mut out: Vec<u8> = Vec::new();
+        let mut put = |digits: &str| {
+            if !digits.is_empty() {
+                let bytes = digits.parse::<u32>().unwrap().to_be_bytes();
+                out.extend(&bytes[4 - DIGITS_TO_BYTES[digits.len()]..]);
+            }
+        };
+        let (first, rest) = whole.split_at(whole.len() % 9);
+        put(first);
+        for group in rest.as_bytes().chunks(9).chain(fraction.as_bytes().chunks(9)) {
+            put(std::str::from_utf8(group).unwrap());
+        }
+        if n < 0 {
+            out.iter_mut().for_each(|byte| *byte = !*byte);
+        }
+        out[0] ^= 0x80;
+        out
     }
 
     proptest! {
+        #[test]
+        fn a_small_decimal_is_its_digits((precision, scale) in (1u8..=18).prop_flat_map(|p| (Just(p), 0..=p)), n in any::<i64>()) {
+            let n = n % 10i64.pow(precision.into());
+            let bytes = packed(n, precision, scale);
+            prop_assert_eq!(bytes.len(), decimal_size(precision, scale).unwrap());
+            prop_assert_eq!(decimal_small(&bytes, precision, scale), Some(n));
+        }
+
         #[test]
         fn no_bytes_make_it_panic(kind in any::<u8>(), code in any::<u8>(), meta in any::<u16>(), bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
             let _ = Rows::read(kind, &bytes);
             if let Ok(unpack) = Unpack::new(Packed { code, meta }, false)
                 && let Ok(Raw::Decimal { at, precision, scale }) = unpack.read(&mut Reader::new(&bytes, "a row"), true) {
-                    let _ = decimal_digits(&bytes[at], precision, scale, &mut Vec::new());
+                    let _ = decimal_digits(&bytes[at.clone()], precision, scale, &mut Vec::new());
+                    let _ = decimal_small(&bytes[at], precision, scale);
                 }
         }
     }

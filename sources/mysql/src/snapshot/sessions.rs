@@ -112,7 +112,7 @@ async fn begin(planner: &mut Catalog, readers: &mut [Connection]) -> Result<()> 
 }
 
 async fn session(options: &Options) -> Result<Catalog> {
-    let mut catalog = Catalog::connect(options).await?;
+    let mut catalog = Catalog::connect_to_read(options).await?;
     catalog
         .connection
         .execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")

@@ -5,7 +5,8 @@ use tapline_api::Result;
 use tapline_api::offset::OffsetMark;
 use tapline_cdc::snapshot::run_partition;
 
-use super::{Stream, event_of};
+use super::Stream;
+use super::packet::event_of;
 use crate::binlog::event::Header;
 use crate::position::Position;
 use crate::wire::Connection;

@@ -5,12 +5,24 @@ use num_bigint::BigInt;
 use tapline_api::Value;
 
 use super::{Context, Convert, Failed};
-use crate::binlog::image::{Raw, decimal_digits};
+use crate::binlog::image::{Raw, decimal_digits, decimal_small};
 
 /// Digits that always fit 128 bits.
 const FITS: usize = 38;
 
 pub(super) fn convert(to: &Convert, raw: &Raw, cx: &mut Context<'_>) -> Result<Value, Failed> {
+    // What most of them are.
+    if let (Convert::DecimalBytes { scale: wanted }, Raw::Decimal { at, precision, scale }) = (to, raw)
+        && *wanted == u32::from(*scale)
+        && let Some(n) = decimal_small(cx.slice(at), *precision, *scale)
+    {
+        return Ok(bytes_of_i64(n, cx.arena));
+    }
+    if let (Convert::DecimalBytes { scale }, Raw::Digits(at)) = (to, raw)
+        && let Some(n) = small(cx.slice(at), *scale)
+    {
+        return Ok(bytes_of_i64(n, cx.arena));
+    }
     let mut digits = Vec::with_capacity(FITS);
     let (negative, scale) = match raw {
         Raw::Decimal { at, precision, scale } => {
@@ -53,6 +65,32 @@ pub(crate) fn unscaled_of_text(text: &str, scale: u32) -> Option<Value> {
         digits.extend(std::iter::repeat_n(b'0', usize::try_from(scale - found).ok()?));
     }
     Some(unscaled(&digits, negative, &mut BytesMut::new()))
+}
+
+/// A decimal number of few digits, exactly `scale` of them after the point, without its point.
+fn small(text: &[u8], scale: u32) -> Option<i64> {
+    let (negative, digits) = match text.strip_prefix(b"-") {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    let point = match scale {
+        0 => digits.len(),
+        scale => digits.len().checked_sub(usize::try_from(scale).ok()? + 1)?,
+    };
+    let (whole, fraction) = digits.split_at_checked(point)?;
+    let fraction = match fraction {
+        [] if scale == 0 => fraction,
+        [b'.', fraction @ ..] => fraction,
+        _ => return None,
+    };
+    if whole.len() + fraction.len() > 18 {
+        return None;
+    }
+    let mut n = 0i64;
+    for digit in whole.iter().chain(fraction) {
+        n = n * 10 + i64::from(digit.checked_sub(b'0').filter(|digit| *digit < 10)?);
+    }
+    Some(if negative { -n } else { n })
 }
 
 /// Sign, digits and their number after the point.
@@ -110,6 +148,16 @@ fn unscaled(digits: &[u8], negative: bool, arena: &mut BytesMut) -> Value {
     let n = BigInt::parse_bytes(digits, 10).unwrap_or_default();
     let n = if negative { -n } else { n };
     arena.put_slice(&n.to_signed_bytes_be());
+    Value::Bytes(arena.split().freeze())
+}
+
+/// The same as [`bytes_of_i128`].
+fn bytes_of_i64(n: i64, arena: &mut BytesMut) -> Value {
+    let bytes = n.to_be_bytes();
+    // Bits that the sign repeats, but for one.
+    let repeated = (n ^ n >> 63).leading_zeros() - 1;
+    let start = usize::try_from(repeated / 8).unwrap_or(0).min(7);
+    arena.put_slice(bytes.get(start..).unwrap_or_default());
     Value::Bytes(arena.split().freeze())
 }
 
@@ -201,6 +249,24 @@ mod tests {
         fn bytes_are_those_of_big_integers(n in any::<i128>(), shift in 0u32..127) {
             let n = n >> shift;
             prop_assert_eq!(bytes_of_i128(n, &mut BytesMut::new()), Value::Bytes(BigInt::from(n).to_signed_bytes_be().into()));
+        }
+
+        #[test]
+        fn few_digits_are_read_as_many_are(text in "-?[0-9]{0,19}(\\.[0-9]{0,4})?", scale in 0u32..4) {
+            let read = |text: &str| {
+                let mut digits = Vec::new();
+                let (negative, found) = parse(text.as_bytes(), &mut digits).ok()?;
+                (found == scale).then(|| unscaled(&digits, negative, &mut BytesMut::new()))
+            };
+            if let Some(n) = small(text.as_bytes(), scale) {
+                prop_assert_eq!(Some(bytes_of_i64(n, &mut BytesMut::new())), read(&text));
+            }
+        }
+
+        #[test]
+        fn bytes_of_small_numbers_are_those_of_large_ones(n in any::<i64>(), shift in 0u32..64) {
+            let n = n >> shift;
+            prop_assert_eq!(bytes_of_i64(n, &mut BytesMut::new()), bytes_of_i128(n.into(), &mut BytesMut::new()));
         }
     }
 }

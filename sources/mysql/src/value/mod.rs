@@ -132,14 +132,22 @@ impl Context<'_> {
         self.take_text()
     }
 
-    /// A range that is UTF-8, borrowed; other bytes become replacement characters.
+    /// See [`borrow_text`].
     fn borrow_text(&self, at: &Range<usize>) -> Value {
-        let bytes = self.bytes.slice(at.clone());
-        Value::String(match ByteString::try_from(bytes) {
-            Ok(text) => text,
-            Err(_) => ByteString::from(String::from_utf8_lossy(self.slice(at)).into_owned()),
-        })
+        borrow_text(self.bytes, at)
     }
+}
+
+/// A range that is UTF-8, borrowed; other bytes become replacement characters.
+#[inline]
+pub(crate) fn borrow_text(bytes: &Bytes, at: &Range<usize>) -> Value {
+    Value::String(match ByteString::try_from(bytes.slice(at.clone())) {
+        Ok(text) => text,
+        Err(_) => {
+            let bytes = bytes.get(at.clone()).unwrap_or_default();
+            ByteString::from(String::from_utf8_lossy(bytes).into_owned())
+        }
+    })
 }
 
 impl Convert {

@@ -81,33 +81,53 @@ fn number<T: std::str::FromStr>(field: &[u8]) -> Option<T> {
     std::str::from_utf8(field).ok()?.parse().ok()
 }
 
+/// The digits at the beginning as a number, and what is behind them.
+fn digits(text: &[u8]) -> Option<(i64, &[u8])> {
+    let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, rest) = text
+        .split_at_checked(count)
+        .filter(|_| (1..=9).contains(&count))?;
+    let n = digits.iter().fold(0, |n, digit| n * 10 + i64::from(digit - b'0'));
+    Some((n, rest))
+}
+
+/// The same, with `mark` behind them.
+fn digits_before(text: &[u8], mark: u8) -> Option<(i64, &[u8])> {
+    let (n, rest) = digits(text)?;
+    Some((n, rest.strip_prefix(&[mark])?))
+}
+
 fn date(field: &[u8]) -> Option<(i32, u8, u8)> {
-    let mut parts = std::str::from_utf8(field).ok()?.splitn(3, '-');
-    let year = parts.next()?.parse().ok()?;
-    let month = parts.next()?.parse().ok()?;
-    let day = parts.next()?.parse().ok()?;
-    Some((year, month, day))
+    let (year, rest) = digits_before(field, b'-')?;
+    let (month, rest) = digits_before(rest, b'-')?;
+    let (day, rest) = digits(rest)?;
+    let date = (
+        i32::try_from(year).ok()?,
+        u8::try_from(month).ok()?,
+        u8::try_from(day).ok()?,
+    );
+    rest.is_empty().then_some(date)
 }
 
 /// `[-]hours:minutes:seconds[.fraction]` in microseconds.
 fn time(field: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(field).ok()?;
-    let (sign, text) = match text.strip_prefix('-') {
+    let (sign, text) = match field.strip_prefix(b"-") {
         Some(text) => (-1, text),
-        None => (1, text),
+        None => (1, field),
     };
-    let mut parts = text.splitn(3, ':');
-    let hours: i64 = parts.next()?.parse().ok()?;
-    let minutes: i64 = parts.next()?.parse().ok()?;
-    let seconds = parts.next()?;
-    let (seconds, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
-    let seconds: i64 = seconds.parse().ok()?;
+    let (hours, rest) = digits_before(text, b':')?;
+    let (minutes, rest) = digits_before(rest, b':')?;
+    let (seconds, rest) = digits(rest)?;
+    let fraction = match rest {
+        [] => rest,
+        [b'.', fraction @ ..] => fraction,
+        _ => return None,
+    };
     let mut micros = 0;
-    for digit in fraction.bytes().chain(std::iter::repeat(b'0')).take(6) {
+    for digit in fraction.iter().chain(std::iter::repeat(&b'0')).take(6) {
         micros = micros * 10 + i64::from(digit.checked_sub(b'0').filter(|digit| *digit < 10)?);
     }
-    let seconds = hours.checked_mul(3600)?.checked_add(minutes * 60 + seconds)?;
-    Some(sign * seconds.checked_mul(1_000_000)?.checked_add(micros)?)
+    Some(sign * ((hours * 3600 + minutes * 60 + seconds) * 1_000_000 + micros))
 }
 
 #[cfg(test)]
@@ -138,6 +158,17 @@ mod tests {
             parse(Kind::BigInt, true, big.as_bytes(), 0..big.len()),
             Ok(Raw::UInt(u64::MAX))
         );
-        assert!(parse(Kind::Date, false, b"today", 0..5).is_err());
+        for bad in ["today", "2024-02", "2024-02-2x", "", "-", "99999999999-1-1"] {
+            assert!(
+                parse(Kind::Date, false, bad.as_bytes(), 0..bad.len()).is_err(),
+                "{bad}"
+            );
+        }
+        for bad in ["12", "12:34", "12:34:5x", "12:34:56.7x", "", "-"] {
+            assert!(
+                parse(Kind::Time, false, bad.as_bytes(), 0..bad.len()).is_err(),
+                "{bad}"
+            );
+        }
     }
 }

@@ -18,10 +18,7 @@ pub(super) fn convert(to: &Convert, raw: &Raw, cx: &mut Context<'_>) -> Result<V
         }
         (Convert::DateText { adjust }, Raw::Date { year, month, day }) => {
             match days(adjusted(*year, *adjust), *month, *day) {
-                Some(days) => cx.text(|out| {
-                    put_date(out, days);
-                    out.put_u8(b'Z');
-                }),
+                Some(days) => cx.text(|out| put_date(out, days)),
                 None => Value::Null,
             }
         }
@@ -29,10 +26,7 @@ pub(super) fn convert(to: &Convert, raw: &Raw, cx: &mut Context<'_>) -> Result<V
             TimeUnit::Micros => Value::Int64(*micros),
             TimeUnit::Nanos => Value::Int64(micros * 1000),
             TimeUnit::Millis => i32::try_from(micros / 1000).map_or(Value::Null, Value::Int32),
-            TimeUnit::Iso if (0..DAY).contains(micros) => cx.text(|out| {
-                put_time(out, *micros, None);
-                out.put_u8(b'Z');
-            }),
+            TimeUnit::Iso if (0..DAY).contains(micros) => cx.text(|out| put_time(out, *micros)),
             TimeUnit::Iso => return Err("a time of day is between 00:00 and 24:00".to_owned()),
         },
         (
@@ -115,56 +109,105 @@ fn date_of(days: i32) -> (i32, i32, i32) {
     (year, month, day)
 }
 
-fn put_number(out: &mut BytesMut, n: i64, width: usize) {
-    let mut digits = itoa::Buffer::new();
-    let text = digits.format(n);
-    out.put_bytes(b'0', width.saturating_sub(text.len()));
-    out.put_slice(text.as_bytes());
+/// What a date and time is written into, before it goes to the arena in one piece.
+struct Text {
+    bytes: [u8; 40],
+    length: usize,
+}
+
+impl Text {
+    fn new() -> Self {
+        Self {
+            bytes: [b'0'; 40],
+            length: 0,
+        }
+    }
+
+    fn mark(&mut self, mark: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = mark;
+            self.length += 1;
+        }
+    }
+
+    /// At least `width` digits of what is not negative.
+    fn number(&mut self, n: i64, width: usize) {
+        let (mut width, mut power) = (width, 10i64.pow(u32::try_from(width).unwrap_or(1)));
+        while n >= power {
+            power = power.saturating_mul(10);
+            width += 1;
+        }
+        let mut rest = n;
+        let room = self.bytes.get_mut(self.length..self.length + width);
+        for place in room.into_iter().flatten().rev() {
+            *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+            rest /= 10;
+        }
+        self.length = (self.length + width).min(self.bytes.len());
+    }
+
+    fn date(&mut self, days: i32) {
+        let (year, month, day) = date_of(days);
+        self.number(year.into(), 4);
+        self.mark(b'-');
+        self.number(month.into(), 2);
+        self.mark(b'-');
+        self.number(day.into(), 2);
+    }
+
+    /// A time of day; its fraction has `digits`, or as many as it needs.
+    fn time(&mut self, micros: i64, digits: Option<u8>) {
+        let seconds = micros / 1_000_000;
+        self.number(seconds / 3600, 2);
+        self.mark(b':');
+        self.number(seconds / 60 % 60, 2);
+        self.mark(b':');
+        self.number(seconds % 60, 2);
+        let (mut fraction, mut width) = (micros % 1_000_000, 6);
+        match digits {
+            Some(digits) => {
+                while width > usize::from(digits) {
+                    fraction /= 10;
+                    width -= 1;
+                }
+            }
+            None if fraction == 0 => return,
+            None => {
+                while fraction % 10 == 0 {
+                    fraction /= 10;
+                    width -= 1;
+                }
+            }
+        }
+        self.mark(b'.');
+        self.number(fraction, width);
+    }
+
+    /// Ends it, in UTC.
+    fn put(mut self, out: &mut BytesMut) {
+        self.mark(b'Z');
+        out.put_slice(self.bytes.get(..self.length).unwrap_or_default());
+    }
 }
 
 fn put_date(out: &mut BytesMut, days: i32) {
-    let (year, month, day) = date_of(days);
-    put_number(out, year.into(), 4);
-    out.put_u8(b'-');
-    put_number(out, month.into(), 2);
-    out.put_u8(b'-');
-    put_number(out, day.into(), 2);
+    let mut text = Text::new();
+    text.date(days);
+    text.put(out);
 }
 
-/// A time of day; its fraction has `digits`, or as many as it needs.
-fn put_time(out: &mut BytesMut, micros: i64, digits: Option<u8>) {
-    let seconds = micros / 1_000_000;
-    put_number(out, seconds / 3600, 2);
-    out.put_u8(b':');
-    put_number(out, seconds / 60 % 60, 2);
-    out.put_u8(b':');
-    put_number(out, seconds % 60, 2);
-    let (mut fraction, mut width) = (micros % 1_000_000, 6);
-    match digits {
-        Some(digits) => {
-            while width > usize::from(digits) {
-                fraction /= 10;
-                width -= 1;
-            }
-        }
-        None if fraction == 0 => return,
-        None => {
-            while fraction % 10 == 0 {
-                fraction /= 10;
-                width -= 1;
-            }
-        }
-    }
-    out.put_u8(b'.');
-    put_number(out, fraction, width);
+fn put_time(out: &mut BytesMut, micros: i64) {
+    let mut text = Text::new();
+    text.time(micros, None);
+    text.put(out);
 }
 
 fn put_instant(out: &mut BytesMut, micros: i64, digits: Option<u8>) {
-    let days = i32::try_from(micros.div_euclid(DAY)).unwrap_or(0);
-    put_date(out, days);
-    out.put_u8(b'T');
-    put_time(out, micros.rem_euclid(DAY), digits);
-    out.put_u8(b'Z');
+    let mut text = Text::new();
+    text.date(i32::try_from(micros.div_euclid(DAY)).unwrap_or(0));
+    text.mark(b'T');
+    text.time(micros.rem_euclid(DAY), digits);
+    text.put(out);
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::FutureExt;
-use tapline_databases::mysql::{Error, ServerError, Settings, Socket, Stream, dial};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tapline_databases::mysql::{Error, Pace, ServerError, Settings, Socket, Stream, dial};
+use tokio::io::AsyncWriteExt;
+use tokio::time::{Instant, sleep_until};
 
 use super::auth;
 use super::frames::{Block, Frames, write_packet};
@@ -21,6 +21,8 @@ const COM_REGISTER_SLAVE: u8 = 0x15;
 const COM_BINLOG_DUMP_GTID: u8 = 0x1e;
 /// The dump goes through the executed set, not through a position alone.
 const BINLOG_THROUGH_GTID: u16 = 0x04;
+/// Heartbeats tell places beyond 4 GiB.
+const USE_HEARTBEAT_EVENT_V2: u16 = 0x02;
 
 /// The dump ends where the log does.
 const BINLOG_DUMP_NON_BLOCK: u16 = 0x01;
@@ -49,6 +51,7 @@ pub(crate) struct Connection {
 pub(crate) struct Rows<'a> {
     connection: &'a mut Connection,
     ended: bool,
+    pace: Pace,
 }
 
 impl Connection {
@@ -127,31 +130,23 @@ impl Connection {
         }
     }
 
-    /// Reads once, and whatever lies ready then; how much came. Cancel-safe.
+    /// Waits for more bytes, then takes what has gathered behind them; how much came. Cancel-safe.
     pub(crate) async fn read(&mut self) -> Result<usize, Error> {
         let patience = self.patience;
-        let read = tokio::time::timeout(patience, self.stream.read_buf(self.frames.room())).await;
-        let mut read = match read {
-            Ok(read) => read.map_err(|e| self.lost(e))?,
-            Err(_) => {
-                return Err(Error::Timeout(format!(
-                    "{} has not answered for {} s",
-                    self.address,
-                    patience.as_secs()
-                )));
-            }
-        };
-        if read == 0 {
-            return Err(self.lost(io::ErrorKind::UnexpectedEof.into()));
+        let reading = self.stream.read_gathered(self.frames.room());
+        match tokio::time::timeout(patience, reading).await {
+            Ok(read) => read.map_err(|e| self.lost(e)),
+            Err(_) => Err(Error::Timeout(format!(
+                "{} has not answered for {} s",
+                self.address,
+                patience.as_secs()
+            ))),
         }
-        // TLS hands out a record at a time: take what is there already.
-        while read < 64 * 1024 {
-            match self.stream.read_buf(self.frames.room()).now_or_never() {
-                Some(Ok(more)) if more > 0 => read += more,
-                _ => break,
-            }
-        }
-        Ok(read)
+    }
+
+    /// Before a pause between two reads: what arrives in it wakes nobody.
+    pub(crate) fn unwatch(&mut self) -> Result<(), Error> {
+        self.stream.unwatch().map_err(|e| self.lost(e))
     }
 
     /// The complete packets that were read, if any.
@@ -201,6 +196,7 @@ impl Connection {
             Some(0x00) => Ok(Rows {
                 connection: self,
                 ended: true,
+                pace: Pace::new(Instant::now()),
             }),
             Some(0xff) => Err(server_error(&first)),
             Some(0xfb) => Err(Error::Protocol("the server asks for a local file".to_owned())),
@@ -217,6 +213,7 @@ impl Connection {
                 Ok(Rows {
                     connection: self,
                     ended: false,
+                    pace: Pace::new(Instant::now()),
                 })
             }
         }
@@ -274,7 +271,8 @@ impl Connection {
         let mut command = BytesMut::new();
         command.put_u8(COM_BINLOG_DUMP_GTID);
         let through = if set.is_some() { BINLOG_THROUGH_GTID } else { 0 };
-        command.put_u16_le(through | if ends { BINLOG_DUMP_NON_BLOCK } else { 0 });
+        let ends = if ends { BINLOG_DUMP_NON_BLOCK } else { 0 };
+        command.put_u16_le(through | USE_HEARTBEAT_EVENT_V2 | ends);
         command.put_u32_le(server_id);
         command.put_u32_le(u32::try_from(file.len()).unwrap_or_default());
         command.put_slice(file.as_bytes());
@@ -303,7 +301,13 @@ impl Rows<'_> {
             if let Some(block) = self.connection.take_block() {
                 return Ok(Some(block));
             }
-            self.connection.read().await?;
+            if Instant::now() < self.pace.ready_at() {
+                sleep_until(self.pace.ready_at()).await;
+            }
+            let read = self.connection.read().await?;
+            if self.pace.read(read, Instant::now()) {
+                self.connection.unwatch()?;
+            }
         }
     }
 

@@ -13,8 +13,6 @@ use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// Room asked for before a read.
-const CHUNK: usize = 256 * 1024;
 const HEADER: usize = 4;
 /// A packet of this length has a successor.
 const FULL: usize = (1 << 24) - 1;
@@ -37,11 +35,8 @@ pub(crate) struct Block {
 }
 
 impl Frames {
-    /// Where to read into.
+    /// What is read into.
     pub(crate) fn room(&mut self) -> &mut BytesMut {
-        if self.buf.capacity() - self.buf.len() < CHUNK / 8 {
-            self.buf.reserve(CHUNK);
-        }
         &mut self.buf
     }
 

@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use fallible_iterator::FallibleIterator;
-use futures_util::FutureExt;
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{
     ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256,
 };
 use postgres_protocol::message::backend::{AuthenticationSaslBody, ErrorResponseBody, Message};
 use postgres_protocol::message::frontend;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use tapline_databases::postgres::{
     Attempt, Error, ServerError, Settings, Stream, attempts, dial, server_end_point, worth_next_attempt,
@@ -38,9 +37,6 @@ pub(crate) struct CancelKey {
     secret_key: i32,
     attempt: Attempt,
 }
-
-/// A read that gave so much has left more behind.
-pub(crate) const GATHERED: usize = 256 * 1024;
 
 /// One row of a simple query's answer, in text.
 pub(crate) type Row = Vec<Option<String>>;
@@ -285,31 +281,10 @@ impl Connection {
         }
     }
 
-    /// Waits for more bytes, then takes what has gathered behind them, up to [`GATHERED`] and a little more. Cancel-safe.
+    /// Waits for more bytes, then takes what has gathered behind them; see [`Stream::read_gathered`]. Cancel-safe.
     pub(crate) async fn read(&mut self) -> Result<usize, Error> {
-        let mut room = self.frames.room();
-        let mut free = room.capacity() - room.len();
-        let mut read = self
-            .stream
-            .read_buf(room)
-            .await
-            .map_err(|e| lost(&self.address, e))?;
-        if read == 0 {
-            return Err(lost(&self.address, io::ErrorKind::UnexpectedEof.into()));
-        }
-        let mut last = read;
-        // TLS gives a record (16 KiB) at a time; a plain socket that did not fill the room has nothing more to give.
-        while (last == free || self.stream.is_encrypted()) && read < GATHERED {
-            room = self.frames.room();
-            free = room.capacity() - room.len();
-            match self.stream.read_buf(room).now_or_never() {
-                Some(Ok(more)) if more > 0 => last = more,
-                // An end or an error comes again at the next call.
-                _ => break,
-            }
-            read += last;
-        }
-        Ok(read)
+        let read = self.stream.read_gathered(self.frames.room()).await;
+        read.map_err(|e| lost(&self.address, e))
     }
 
     /// Before a pause between two reads: what arrives in it wakes nobody.

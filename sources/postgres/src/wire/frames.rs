@@ -15,8 +15,6 @@ use bytes::{Bytes, BytesMut};
 
 use tapline_databases::postgres::Error;
 
-/// Room asked for before a read.
-const CHUNK: usize = 256 * 1024;
 /// Tag and length.
 const HEADER: usize = 5;
 /// The server's own limit for one message (`PQ_LARGE_MESSAGE_LIMIT`) is 1 GiB; anything beyond is not this protocol.
@@ -43,11 +41,8 @@ pub(crate) struct Frame {
 }
 
 impl Frames {
-    /// Where to read into.
+    /// What is read into.
     pub(crate) fn room(&mut self) -> &mut BytesMut {
-        if self.buf.capacity() - self.buf.len() < CHUNK / 8 {
-            self.buf.reserve(CHUNK);
-        }
         &mut self.buf
     }
 

@@ -1,7 +1,7 @@
 //! When to read again from a server that has much to send.
 //!
-//! A walsender sends a message a row. A reader that wakes up for each is most of the cost, on both sides; one that lets them
-//! gather for a moment is woken a hundred times less. But it must not add to latency when little comes. So what tells
+//! A walsender sends a message a row, a binlog's dump a few rows at a time. A reader that wakes up for each is most of the
+//! cost, on both sides; one that lets them gather for a moment is woken a hundred times less. But it must not add to latency when little comes. So what tells
 //! is how much the last read gave, and, since a reader that keeps up never sees much at once, how many reads there were
 //! of late.
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::wire::GATHERED;
+use super::gather::GATHERED;
 
 /// A read of so many bytes means that more is coming.
 const BACKLOG: usize = 4 * 1024;
@@ -21,14 +21,15 @@ const GATHER: Duration = Duration::from_millis(2);
 
 /// Paces the reads of one stream.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub struct Pace {
     ready_at: Instant,
     window: Instant,
     reads: u32,
 }
 
 impl Pace {
-    pub(crate) fn new(now: Instant) -> Self {
+    /// Of a stream that begins now.
+    pub fn new(now: Instant) -> Self {
         Self {
             ready_at: now,
             window: now,
@@ -37,12 +38,12 @@ impl Pace {
     }
 
     /// Not before then.
-    pub(crate) fn ready_at(&self) -> Instant {
+    pub fn ready_at(&self) -> Instant {
         self.ready_at
     }
 
     /// There was a read of `bytes`; true when the next one is to wait. One that has left more behind is not waited after.
-    pub(crate) fn read(&mut self, bytes: usize, now: Instant) -> bool {
+    pub fn read(&mut self, bytes: usize, now: Instant) -> bool {
         if now.duration_since(self.window) > WINDOW {
             (self.window, self.reads) = (now, 0);
         }
