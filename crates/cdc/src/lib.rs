@@ -20,5 +20,6 @@ pub mod naming;
 pub mod notification;
 pub mod options;
 pub mod signal;
+pub mod signals;
 pub mod snapshot;
 pub mod transaction;

@@ -1,32 +1,30 @@
-//! Signals, and the incremental snapshots that they ask for; see `tapline_cdc::{signal, incremental}`.
-//!
-//! The stream calls in: with the records that went out, among them those of the signal table, and where it stands. Chunks
-//! are read in between, by a session of their own, while the stream waits; they are small.
-//!
-//! With `read.only`, or without a signal table, no watermark is written. A chunk's window then closes where the log ended when the chunk had been read:
-//! every change that the chunk may have seen, and may have missed, comes before.
+//! Signals of MySQL and MariaDB, and the incremental snapshots that they ask for; see `tapline_cdc::{signals, incremental}`.
+
+mod keys;
 
 use std::sync::Arc;
 
-use tapline_api::offset::{Offset, Partition};
+use tapline_api::offset::Offset;
 use tapline_api::{Error, Record, Result, Value};
 use tapline_cdc::channels::Outside;
 use tapline_cdc::clock::Instant;
 use tapline_cdc::envelope::SnapshotMarker;
-use tapline_cdc::headers::new_uuid;
 use tapline_cdc::incremental::{Incremental, KeyPart};
-use tapline_cdc::notification::{Aggregate, Notifier};
-use tapline_cdc::signal::{Action, CLOSE, Execute, OPEN, Signal};
+use tapline_cdc::signal::{Execute, Signal};
+use tapline_cdc::signals::{self, Chunks, Filled};
 use tapline_databases::mysql::{self, identifier, literal, qualified};
 use tokio::sync::mpsc;
 
+use self::keys::{behind, order, part, text_of};
 use crate::catalog::Catalog;
 use crate::config::Options;
 use crate::event::{Events, Origin};
 use crate::position::{Place, is_at_or_behind};
-use crate::schema::{Column, Kind, Table, TableId, Tables};
+use crate::schema::{Column, TableId, Tables};
 use crate::table::{Plan, Row};
 use crate::wire::TextFields;
+
+pub(crate) use tapline_cdc::signals::signals_partition;
 
 /// A row that waits for its window to close.
 #[derive(Debug)]
@@ -47,28 +45,24 @@ pub(crate) struct Context<'a> {
 /// A connector's signals.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    incremental: Incremental<Waiting>,
-    notifier: Notifier,
-    session: Option<Catalog>,
-    outside: Option<mpsc::Receiver<Outside>>,
+    shared: signals::Signals<Waiting, Place>,
+    reading: Reading,
     /// The topic of the signal table.
     topic: Option<String>,
-    /// The table at hand, with the columns that order it.
-    table: Option<(Arc<Plan>, Vec<Column>)>,
-    /// With `read.only`: where the window closes.
-    closes: Option<Place>,
-    /// A blocking snapshot that is asked for.
-    blocking: Option<Execute>,
-    /// A chunk's rows are on their way.
-    finished: bool,
 }
 
-/// The source partition under which the place in the signal topic is stored.
-pub(crate) fn signals_partition(server: &str) -> Partition {
-    Partition::new([
-        ("server".to_owned(), server.into()),
-        ("tapline".to_owned(), "signals".into()),
-    ])
+/// What chunks are read with.
+#[derive(Debug, Default)]
+struct Reading {
+    session: Option<Catalog>,
+    /// The table at hand, with the columns that order it.
+    table: Option<(Arc<Plan>, Vec<Column>)>,
+}
+
+/// Both, for one call.
+struct Lent<'a, 'b> {
+    reading: &'a mut Reading,
+    context: &'a mut Context<'b>,
 }
 
 impl Signals {
@@ -80,15 +74,9 @@ impl Signals {
     ) -> Self {
         let table = options.signal_table.as_ref().filter(|_| options.channels.source);
         Self {
-            incremental: stored.map(Incremental::from_offset).unwrap_or_default(),
-            notifier: options.notifier.clone(),
-            session: None,
-            outside,
+            shared: signals::Signals::new(stored, options.notifier.clone(), outside),
+            reading: Reading::default(),
             topic: table.map(|id| options.naming.table(&id.database, "", &id.table)),
-            table: None,
-            closes: None,
-            blocking: None,
-            finished: false,
         }
     }
 
@@ -99,49 +87,38 @@ impl Signals {
 
     /// What offsets say of it.
     pub(crate) fn entries(&self) -> Vec<(&'static str, serde_json::Value)> {
-        self.incremental.entries()
+        self.shared.entries()
     }
 
     /// Waits for a signal from outside; cancel-safe.
     pub(crate) async fn outside(&mut self) -> Outside {
-        if let Some(outside) = &mut self.outside {
-            match outside.recv().await {
-                Some(signal) => return signal,
-                None => self.outside = None,
-            }
-        }
-        std::future::pending().await
+        self.shared.outside().await
     }
 
     /// A blocking snapshot that is asked for, once.
     pub(crate) fn take_blocking(&mut self) -> Option<Execute> {
-        self.blocking.take()
+        self.shared.take_blocking()
     }
 
     /// Whether a chunk has ended since the last call: its end is to be stored soon, so that a kill repeats little.
     pub(crate) fn take_finished(&mut self) -> bool {
-        std::mem::take(&mut self.finished)
+        self.shared.take_finished()
     }
 
     /// Streaming begins: a chunk that a former run had not finished is read again.
     pub(crate) async fn begin(&mut self, context: &mut Context<'_>) -> Result<()> {
-        if self.incremental.is_running() && self.incremental.chunk().is_none() {
-            tracing::info!("an incremental snapshot is under way and goes on");
-            self.read_chunk(context).await?;
-        }
-        Ok(())
+        let reading = &mut self.reading;
+        self.shared.begin(&mut Lent { reading, context }).await
     }
 
     /// Records that changes have made, from number `before` on: what was read of their keys is old; and those of the signal
     /// table are heard.
     pub(crate) async fn changed(&mut self, before: usize, context: &mut Context<'_>) -> Result<()> {
         let records = context.events.records.get(before..).unwrap_or_default();
-        if self.incremental.is_open()
-            && let Some((plan, _)) = &self.table
+        if self.shared.is_open()
+            && let Some((plan, _)) = &self.reading.table
         {
-            for record in records.iter().filter(|record| *record.topic == *plan.topic) {
-                self.incremental.changed(&format!("{:?}", record.key));
-            }
+            self.shared.changed(&plan.topic, records);
         }
         let Some(topic) = &self.topic else { return Ok(()) };
         let heard: Vec<(bool, Signal)> = records
@@ -149,11 +126,12 @@ impl Signals {
             .filter(|record| *record.topic == **topic)
             .filter_map(heard)
             .collect();
+        let reading = &mut self.reading;
+        let mut lent = Lent { reading, context };
         for (inserted, signal) in heard {
-            if inserted {
-                self.act(&signal, context).await?;
-            } else if context.options.watermark_deletes && self.incremental.is_chunk(&signal.id) {
-                self.close(context).await?;
+            match inserted {
+                true => self.shared.act(&signal, &mut lent).await?,
+                false => self.shared.deleted(&signal.id, &mut lent).await?,
             }
         }
         Ok(())
@@ -161,66 +139,17 @@ impl Signals {
 
     /// The stream stands at this place, between two transactions.
     pub(crate) async fn reached(&mut self, place: (&str, u64), context: &mut Context<'_>) -> Result<()> {
-        while self
-            .closes
-            .as_ref()
-            .is_some_and(|(file, pos)| is_at_or_behind(place, (file, *pos)))
-        {
-            self.closes = None;
-            self.close(context).await?;
-        }
-        Ok(())
+        let is_behind = |closes: &Place| is_at_or_behind(place, (&closes.0, closes.1));
+        let reading = &mut self.reading;
+        self.shared
+            .reached(is_behind, &mut Lent { reading, context })
+            .await
     }
 
     /// Does what a signal asks for.
     pub(crate) async fn act(&mut self, signal: &Signal, context: &mut Context<'_>) -> Result<()> {
-        let Some(action) = signal.action() else {
-            return Ok(());
-        };
-        match action {
-            Action::Log(message) => {
-                let at = format!("{{pos={}}}", context.origin.pos);
-                tracing::info!("{}", message.replace("{}", &at));
-            }
-            Action::Execute(execute) if execute.blocking => self.blocking = Some(execute),
-            Action::Execute(execute) => self.execute(signal, &execute, context).await?,
-            Action::Stop(patterns) => self.stop(&patterns, context),
-            Action::Pause => {
-                if self.incremental.pause(true) {
-                    self.notify("PAUSED", &[("data_collections", self.names())], context);
-                }
-            }
-            Action::Resume => {
-                if self.incremental.pause(false) {
-                    self.notify("RESUMED", &[("data_collections", self.names())], context);
-                    if self.incremental.chunk().is_none() {
-                        self.read_chunk(context).await?;
-                    }
-                }
-            }
-            Action::OpenWindow(id) => self.incremental.open(&id),
-            Action::CloseWindow(id) => {
-                if self.incremental.is_chunk(&id) {
-                    self.close(context).await?;
-                }
-            }
-            Action::SchemaChanges(_) => tracing::warn!(
-                id = signal.id,
-                "signal 'schema-changes' is not supported yet, and has no effect"
-            ),
-        }
-        Ok(())
-    }
-
-    async fn execute(&mut self, signal: &Signal, execute: &Execute, context: &mut Context<'_>) -> Result<()> {
-        if context.options.signal_table.is_none() && !context.options.read_only {
-            tracing::warn!(
-                id = signal.id,
-                "an incremental snapshot is asked for, but neither signal.data.collection nor read.only is set"
-            );
-            return Ok(());
-        }
-        self.read_again(&signal.id, execute, context).await
+        let reading = &mut self.reading;
+        self.shared.act(signal, &mut Lent { reading, context }).await
     }
 
     /// Reads tables by chunks, or asks for a blocking snapshot of them. Without a table to write watermarks to, a chunk's
@@ -231,163 +160,118 @@ impl Signals {
         execute: &Execute,
         context: &mut Context<'_>,
     ) -> Result<()> {
-        if execute.blocking {
-            self.blocking = Some(execute.clone());
-            return Ok(());
-        }
-        let captured = captured_names(context.options, context.tables);
-        if self.incremental.add(id, execute, &captured) {
-            self.notify("STARTED", &[("data_collections", self.names())], context);
-            self.read_chunk(context).await?;
-        }
-        Ok(())
-    }
-
-    fn stop(&mut self, patterns: &[String], context: &mut Context<'_>) {
-        let (removed, current) = self.incremental.remove(patterns);
-        if removed.is_empty() {
-            tracing::info!("no incremental snapshot of these tables is under way: nothing to stop");
-            return;
-        }
-        if current {
-            self.table = None;
-            self.closes = None;
-        }
-        let data = [("data_collections", removed.join(","))];
-        self.notify("ABORTED", if patterns.is_empty() { &[] } else { &data }, context);
-    }
-
-    /// What is left in the window goes out, and the next chunk is read.
-    async fn close(&mut self, context: &mut Context<'_>) -> Result<()> {
-        for Waiting { plan, row } in self.incremental.close() {
-            let origin = Origin {
-                at: Instant::now(),
-                row: 0,
-                query: Value::Null,
-                ..context.origin.clone()
-            };
-            let record = context
-                .events
-                .read(&plan, row, SnapshotMarker::Incremental, &origin);
-            context.events.records.push(record);
-        }
-        self.finished = true;
-        self.read_chunk(context).await
-    }
-
-    async fn read_chunk(&mut self, context: &mut Context<'_>) -> Result<()> {
-        if !self.incremental.is_running() || self.incremental.is_paused() {
-            return Ok(());
-        }
-        let id = new_uuid();
-        self.incremental.start_chunk(id.clone());
-        let opened = Instant::now().java_text();
-        let open = format!("{{\"openWindowTimestamp\": \"{opened}\"}}");
-        let by_log = context.options.read_only || context.options.signal_table.is_none();
-        if !by_log {
-            self.watermark(context, &format!("{id}{OPEN}"), "snapshot-window-open", &open)
-                .await?;
-        }
-        while self.incremental.is_running() {
-            match self.fill(context).await? {
-                Filled::Rows => break,
-                Filled::Nothing(status) => self.table_done(status, context),
-            }
-        }
-        if by_log {
-            self.incremental.open(&id);
-            let end = self.session(context.options).await?.end().await?;
-            self.closes = Some((end.file, end.pos));
-            return Ok(());
-        }
-        if context.options.watermark_deletes {
-            let sql = format!(
-                "DELETE FROM {} WHERE id = {}",
-                signal_table(context.options)?,
-                literal(&format!("{id}{OPEN}"))
-            );
-            self.session(context.options)
-                .await?
-                .connection
-                .execute(&sql)
-                .await?;
-            return Ok(());
-        }
-        let close = format!(
-            "{{\"openWindowTimestamp\": \"{opened}\", \"closeWindowTimestamp\": \"{}\"}}",
-            Instant::now().java_text()
-        );
-        self.watermark(context, &format!("{id}{CLOSE}"), "snapshot-window-close", &close)
+        let reading = &mut self.reading;
+        self.shared
+            .read_again(id, execute, &mut Lent { reading, context })
             .await
     }
+}
 
-    fn table_done(&mut self, status: &str, context: &mut Context<'_>) {
-        let table = self.incremental.current().map(|table| table.id.clone());
-        tracing::info!(
-            table,
-            rows = self.incremental.rows,
-            status,
-            "incremental snapshot of a table has ended"
-        );
-        let data = [
-            ("scanned_collection", table.unwrap_or_default()),
-            ("total_rows_scanned", self.incremental.rows.to_string()),
-            ("status", status.to_owned()),
-            ("data_collections", self.names()),
-        ];
-        self.notify("TABLE_SCAN_COMPLETED", &data, context);
-        self.incremental.next();
-        self.table = None;
-        if !self.incremental.is_running() {
-            self.notify("COMPLETED", &[], context);
-        }
+impl Chunks for Lent<'_, '_> {
+    type Row = Waiting;
+    type Place = Place;
+    const SCHEMA_CHANGES: &'static str = "signal 'schema-changes' is not supported yet, and has no effect";
+
+    fn can_read(&self) -> bool {
+        self.context.options.signal_table.is_some() || self.context.options.read_only
     }
 
-    /// Reads the next rows of the table at hand into the window.
-    async fn fill(&mut self, context: &mut Context<'_>) -> Result<Filled> {
-        if let Some(status) = self.look_at_table(context)? {
+    fn close_by_log(&self) -> bool {
+        self.context.options.read_only || self.context.options.signal_table.is_none()
+    }
+
+    fn delete_watermarks(&self) -> bool {
+        self.context.options.watermark_deletes
+    }
+
+    fn place(&self) -> String {
+        format!("{{pos={}}}", self.context.origin.pos)
+    }
+
+    async fn tables(&mut self) -> Result<Vec<String>> {
+        Ok(captured_names(self.context.options, self.context.tables))
+    }
+
+    async fn read(&mut self, of: &mut Incremental<Waiting>) -> Result<Filled> {
+        if let Some(status) = self.look_at_table(of)? {
             return Ok(Filled::Nothing(status));
         }
-        let Some((plan, order)) = self.table.clone() else {
+        let Some((plan, order)) = self.reading.table.clone() else {
             return Ok(Filled::Nothing("UNKNOWN_SCHEMA"));
         };
-        self.session(context.options).await?;
-        let filled = match self.query(&plan, &order, context).await {
-            Ok(filled) => filled,
+        self.session().await?;
+        match self.query(of, &plan, &order).await {
+            Ok(filled) => Ok(filled),
             Err(error) if error.code().is_some() => {
                 tracing::warn!(%error, table = %plan.table.id, "the incremental snapshot of a table failed");
                 // What else was on its way is not wanted.
-                self.session = None;
-                return Ok(Filled::Nothing("SQL_EXCEPTION"));
+                self.reading.session = None;
+                Ok(Filled::Nothing("SQL_EXCEPTION"))
             }
-            Err(error) => return Err(error.into()),
-        };
-        if !matches!(filled, Filled::Rows) {
-            return Ok(filled);
+            Err(error) => Err(error.into()),
         }
-        let join = |key: Option<&[KeyPart]>| {
-            let parts: Vec<String> = key.unwrap_or_default().iter().map(ToString::to_string).collect();
-            parts.join(",")
-        };
-        let current = self.incremental.current().map(|table| table.id.clone());
-        let data = [
-            ("data_collections", self.names()),
-            ("current_collection_in_progress", current.unwrap_or_default()),
-            ("maximum_key", join(self.incremental.maximum())),
-            ("last_processed_key", join(self.incremental.end())),
-        ];
-        self.notify("IN_PROGRESS", &data, context);
-        Ok(filled)
     }
 
+    async fn log_end(&mut self) -> Result<Place> {
+        Ok(self.session().await?.end().await?.place())
+    }
+
+    async fn write_watermark(&mut self, id: &str, kind: &str, data: &str) -> Result<()> {
+        let sql = format!(
+            "INSERT INTO {} VALUES ({}, {}, {})",
+            signal_table(self.context.options)?,
+            literal(id),
+            literal(kind),
+            literal(data)
+        );
+        let session = self.session().await?;
+        session.connection.execute(&sql).await.map_err(|error| {
+            let denied = error.is_config();
+            let error = Error::from(error);
+            if denied {
+                return Error::config(format!("a watermark can't be written: {}", error.message()))
+                    .hint("GRANT INSERT, DELETE on the signal table, or set read.only=true");
+            }
+            error
+        })
+    }
+
+    async fn delete_watermark(&mut self, id: &str) -> Result<()> {
+        let table = signal_table(self.context.options)?;
+        let sql = format!("DELETE FROM {table} WHERE id = {}", literal(id));
+        Ok(self.session().await?.connection.execute(&sql).await?)
+    }
+
+    fn forget(&mut self) {
+        self.reading.table = None;
+    }
+
+    fn emit(&mut self, Waiting { plan, row }: Waiting) {
+        let origin = Origin {
+            at: Instant::now(),
+            row: 0,
+            query: Value::Null,
+            ..self.context.origin.clone()
+        };
+        let events = &mut self.context.events;
+        let record = events.read(&plan, row, SnapshotMarker::Incremental, &origin);
+        events.records.push(record);
+    }
+
+    fn tell(&mut self, record: Record) {
+        self.context.events.records.push(record);
+    }
+}
+
+impl Lent<'_, '_> {
     /// Finds the table's columns and key; gives why it can't be read.
-    fn look_at_table(&mut self, context: &mut Context<'_>) -> Result<Option<&'static str>> {
-        let Some(current) = self.incremental.current() else {
+    fn look_at_table(&mut self, of: &Incremental<Waiting>) -> Result<Option<&'static str>> {
+        let Some(current) = of.current() else {
             return Ok(None);
         };
         let found = current.id.split_once('.').and_then(|(database, table)| {
-            let captured = context.options.captures(database, table);
-            context
+            let captured = self.context.options.captures(database, table);
+            self.context
                 .tables
                 .get(&TableId::new(database, table))
                 .filter(|_| captured)
@@ -399,23 +283,24 @@ impl Signals {
             return Ok(Some("NO_PRIMARY_KEY"));
         };
         let known = self
+            .reading
             .table
             .as_ref()
             .is_some_and(|(plan, _)| Arc::ptr_eq(&plan.table, &found));
         if !known {
-            let plan = Plan::new(found, context.options, context.events.source_schema())?;
-            self.table = Some((Arc::new(plan), order));
+            let plan = Plan::new(found, self.context.options, self.context.events.source_schema())?;
+            self.reading.table = Some((Arc::new(plan), order));
         }
         Ok(None)
     }
 
     async fn query(
         &mut self,
+        of: &mut Incremental<Waiting>,
         plan: &Arc<Plan>,
         order: &[Column],
-        context: &mut Context<'_>,
     ) -> Result<Filled, mysql::Error> {
-        let Some(current) = self.incremental.current().cloned() else {
+        let Some(current) = of.current().cloned() else {
             return Ok(Filled::Nothing("UNKNOWN_SCHEMA"));
         };
         let condition = |mut parts: Vec<String>| {
@@ -436,15 +321,15 @@ impl Signals {
                 .collect();
             columns.join(", ")
         };
-        let chunk_size = context.options.chunk_size;
-        if self.incremental.maximum().is_none() {
+        let chunk_size = self.context.options.chunk_size;
+        if of.maximum().is_none() {
             let sql = format!(
                 "SELECT {} FROM {name}{} ORDER BY {} LIMIT 1",
                 texts.join(", "),
                 condition(Vec::new()),
                 by(" DESC")
             );
-            let rows = self.opened()?.connection.query(&sql).await?;
+            let rows = self.reading.opened()?.connection.query(&sql).await?;
             let Some(row) = rows.into_iter().next() else {
                 return Ok(Filled::Nothing("EMPTY"));
             };
@@ -452,13 +337,13 @@ impl Signals {
                 .iter()
                 .zip(order)
                 .map(|(text, column)| part(text.as_deref(), column));
-            self.incremental.set_maximum(key.collect());
+            of.set_maximum(key.collect());
         }
         let mut parts = Vec::new();
-        if let Some(end) = self.incremental.end() {
+        if let Some(end) = of.end() {
             parts.push(behind(order, end));
         }
-        if let Some(maximum) = self.incremental.maximum() {
+        if let Some(maximum) = of.maximum() {
             parts.push(format!("NOT {}", behind(order, maximum)));
         }
         let wanted: Vec<String> = texts.iter().cloned().chain(plan.selected()).collect();
@@ -469,7 +354,7 @@ impl Signals {
             by("")
         );
         let mut read = Vec::new();
-        let session = self.opened()?;
+        let session = self.reading.opened()?;
         let mut rows = session.connection.stream_rows(&sql).await?;
         while let Some(mut block) = rows.next_block().await? {
             while let Some(at) = rows.row(&mut block)? {
@@ -484,7 +369,7 @@ impl Signals {
                     .collect();
                 let rest = at.end - fields.left()..at.end;
                 let row = plan
-                    .queried(block.bytes(), rest, &mut context.events.arena)
+                    .queried(block.bytes(), rest, &mut self.context.events.arena)
                     .map_err(|error| mysql::Error::Protocol(error.to_string()))?;
                 read.push((key, row));
             }
@@ -495,65 +380,26 @@ impl Signals {
         for (key, row) in read {
             let told = format!("{:?}", plan.key(&row));
             let plan = plan.clone();
-            self.incremental.wait(told, key, Waiting { plan, row });
+            of.wait(told, key, Waiting { plan, row });
         }
         Ok(Filled::Rows)
     }
 
-    async fn watermark(&mut self, context: &mut Context<'_>, id: &str, kind: &str, data: &str) -> Result<()> {
-        let sql = format!(
-            "INSERT INTO {} VALUES ({}, {}, {})",
-            signal_table(context.options)?,
-            literal(id),
-            literal(kind),
-            literal(data)
-        );
-        let session = self.session(context.options).await?;
-        session.connection.execute(&sql).await.map_err(|error| {
-            let denied = error.is_config();
-            let error = Error::from(error);
-            if denied {
-                return Error::config(format!("a watermark can't be written: {}", error.message()))
-                    .hint("GRANT INSERT, DELETE on the signal table, or set read.only=true");
-            }
-            error
-        })
-    }
-
     /// The session for chunks and watermarks; one that broke is opened again.
-    async fn session(&mut self, options: &Options) -> Result<&mut Catalog> {
-        if self.session.is_none() {
-            self.session = Some(Catalog::connect(options).await?);
+    async fn session(&mut self) -> Result<&mut Catalog> {
+        if self.reading.session.is_none() {
+            self.reading.session = Some(Catalog::connect(self.context.options).await?);
         }
-        Ok(self.opened()?)
+        Ok(self.reading.opened()?)
     }
+}
 
+impl Reading {
     fn opened(&mut self) -> Result<&mut Catalog, mysql::Error> {
         self.session
             .as_mut()
             .ok_or_else(|| mysql::Error::Protocol("there is no session".to_owned()))
     }
-
-    fn names(&self) -> String {
-        self.incremental.names().join(",")
-    }
-
-    fn notify(&self, kind: &str, data: &[(&str, String)], context: &mut Context<'_>) {
-        let id = match self.incremental.correlation() {
-            Some(id) => id.to_owned(),
-            None => new_uuid(),
-        };
-        let record = self
-            .notifier
-            .notify(&id, Aggregate::Incremental, kind, data, Instant::now());
-        context.events.records.extend(record);
-    }
-}
-
-enum Filled {
-    Rows,
-    /// Why there are no rows.
-    Nothing(&'static str),
 }
 
 /// The names of the captured tables, sorted.
@@ -594,104 +440,4 @@ fn heard(record: &Record) -> Option<(bool, Signal)> {
         data: text(2),
     };
     Some((inserted, signal))
-}
-
-/// The columns that order a table's rows: its key, or one of the user's own.
-fn order(table: &Table, surrogate: &str) -> Option<Vec<Column>> {
-    let key: Vec<&str> = match surrogate.is_empty() {
-        true => table.key.iter().map(|name| &**name).collect(),
-        false => vec![surrogate],
-    };
-    let columns: Option<Vec<Column>> = key.iter().map(|name| table.column(name).cloned()).collect();
-    columns.filter(|columns| !columns.is_empty())
-}
-
-fn is_binary(column: &Column) -> bool {
-    matches!(
-        column.kind,
-        Kind::Binary
-            | Kind::VarBinary
-            | Kind::TinyBlob
-            | Kind::Blob
-            | Kind::MediumBlob
-            | Kind::LongBlob
-            | Kind::Bit
-    )
-}
-
-/// A key's column as text: what may be no text goes in hexadecimal.
-fn text_of(column: &Column) -> String {
-    let name = identifier(&column.name);
-    match is_binary(column) {
-        true => format!("HEX({name})"),
-        false => name,
-    }
-}
-
-fn literal_of(column: &Column, part: &KeyPart) -> String {
-    match (part, column.kind) {
-        (KeyPart::Null, _) => "NULL".to_owned(),
-        (KeyPart::Text(hex), Kind::Bit) => format!("CONV({}, 16, 10)+0", literal(hex)),
-        (KeyPart::Text(hex), _) if is_binary(column) => format!("UNHEX({})", literal(hex)),
-        (KeyPart::Text(text), _) => literal(text),
-        (number, _) => number.to_string(),
-    }
-}
-
-/// Rows behind a key: `(a > 1 OR (a = 1 AND (b > 2)))`, which an index serves, where a comparison of tuples is slow.
-fn behind(order: &[Column], key: &[KeyPart]) -> String {
-    let mut text = String::new();
-    for (column, part) in order.iter().zip(key).rev() {
-        let (name, value) = (identifier(&column.name), literal_of(column, part));
-        text = match text.is_empty() {
-            true => format!("({name} > {value})"),
-            false => format!("({name} > {value} OR ({name} = {value} AND {text}))"),
-        };
-    }
-    text
-}
-
-/// A key's value with the type that Java would give it.
-fn part(text: Option<&str>, column: &Column) -> KeyPart {
-    let Some(text) = text else { return KeyPart::Null };
-    let unsigned = column.unsigned();
-    let known = match column.kind {
-        Kind::TinyInt | Kind::Boolean => text.parse().ok().map(KeyPart::Short),
-        Kind::SmallInt if !unsigned => text.parse().ok().map(KeyPart::Short),
-        Kind::SmallInt | Kind::MediumInt => text.parse().ok().map(KeyPart::Int),
-        Kind::Int if !unsigned => text.parse().ok().map(KeyPart::Int),
-        Kind::Int | Kind::BigInt => text.parse().ok().map(KeyPart::Long),
-        _ => None,
-    };
-    known.unwrap_or_else(|| KeyPart::Text(text.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ddl::{self, Dialect};
-
-    fn table(sql: &str) -> Arc<Table> {
-        let mut tables = Tables::new(false);
-        ddl::apply(&mut tables, &Dialect::mysql(), "fx", sql).unwrap();
-        tables.iter().next().unwrap().clone()
-    }
-
-    #[test]
-    fn a_chunk_begins_behind_the_key_of_the_last_one() {
-        let table =
-            table("create table t (a int unsigned, b varbinary(4), c varchar(9), primary key (a, b, c))");
-        let order = order(&table, "").unwrap();
-        let key: Vec<KeyPart> = ["5", "FF00", "it's"]
-            .iter()
-            .zip(&order)
-            .map(|(text, column)| part(Some(text), column))
-            .collect();
-        assert_eq!(key[0], KeyPart::Long(5));
-        assert_eq!(
-            behind(&order, &key),
-            "(`a` > 5 OR (`a` = 5 AND (`b` > UNHEX('FF00') OR (`b` = UNHEX('FF00') AND (`c` > 'it\\'s')))))"
-        );
-        assert_eq!(text_of(&order[1]), "HEX(`b`)");
-    }
 }

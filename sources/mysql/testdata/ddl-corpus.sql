@@ -193,7 +193,7 @@ create table t (a int); alter table t add column b int partition by hash (a)
 alter table if exists nope add a int; create table t (a int); alter table t add column if not exists a text, add column if not exists b int, add column if not exists (c int, d int), drop column if exists nope, modify column if exists nope int, change column if exists nope x int, rename column if exists nope to y, drop index if exists nope, add index if not exists i (a), drop constraint if exists nope
 
 #@ mariadb
-create table t (a int); alter online table t add b int; alter ignore table t add c int; alter table t wait 5 add d int; alter table t nowait add e int; set statement max_statement_time = 10 for alter table t add f int
+create table t (a int); alter online table t add b int; alter ignore table t add c int; alter table t wait 5 add d int; alter table t nowait add e int; set statement max_statement_time = 10 for alter table t add f int; set statement optimizer_switch = 'mrr=on', lock_wait_timeout = (5 + 1), max_statement_time = 10 for alter table t add g int after a
 
 #@ mariadb
 create table t (a int); alter table t add system versioning; alter table t drop system versioning; alter table t rename column a to b, rename index if exists i to j
