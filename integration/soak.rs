@@ -1,6 +1,6 @@
 //! `make soak`: the long tests. Forty kills during 400,000 changes, with either broker; twenty with MySQL and MariaDB;
-//! a million records into each target, which is away for a minute; changing places with Kafka Connect and Debezium, and
-//! back.
+//! a binlog beyond 4 GiB; a million records into each target, which is away for a minute; changing places with Kafka
+//! Connect and Debezium, and back.
 #![allow(unreachable_pub, reason = "a program has no outside")]
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +12,7 @@
 )]
 
 mod faults;
+mod large;
 mod oracle;
 mod swap;
 
@@ -102,6 +103,13 @@ fn twenty_kills_while_a_table_changes_lose_nothing_of_mysql_and_mariadb() {
             seed: Random::seed(),
         };
         println!("{}", mysql::run(plan));
+    }
+}
+
+#[test]
+fn a_log_beyond_four_gibibytes_is_read_and_resumed_by_mysql_and_mariadb() {
+    for (kind, gtids) in [(Kind::MySql, true), (Kind::MySql, false), (Kind::MariaDb, true)] {
+        println!("{}", large::run(kind, gtids));
     }
 }
 

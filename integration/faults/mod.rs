@@ -10,7 +10,7 @@
 //! trigger's history, written in the same transactions, knows them); and, once repeats are dropped by position, the
 //! positions of each key only rise.
 
-mod audit;
+pub mod audit;
 mod load;
 pub mod mysql;
 pub mod mysql_snapshot;

@@ -162,7 +162,7 @@ fn owns(worker: &Worker, connector: &str) -> Result<(), String> {
     }
 }
 
-fn peak_mb(pid: u32) -> f64 {
+pub fn peak_mb(pid: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib: f64 = line

@@ -7,6 +7,7 @@ mod fan_out;
 mod golden;
 mod kills;
 mod mongodb_sink;
+mod mysql_damage;
 mod mysql_round_trip;
 mod mysql_server;
 mod mysql_snapshots;
