@@ -5,6 +5,7 @@
 //! | [`options`], `jaas` | Java's option names in librdkafka's words (pure) |
 //! | [`clients`] | which settings each client gets |
 //! | [`producer`] | records out, acknowledged by batch |
+//! | [`wire`] | likewise for sources, by a producer of our own |
 //! | [`consumer`] | records in, by batch, as a member of a group |
 //! | [`admin`] | topics, groups, the cluster's id |
 //! | [`describe`] | a topic in detail |
@@ -19,3 +20,4 @@ mod jaas;
 pub mod log;
 pub mod options;
 pub mod producer;
+pub mod wire;

@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::clients::log;
-use super::error::classify;
+use super::error::{by_code, classify};
 
 /// How long a caller that found the queue full waits at most before it looks again.
 const FULL_WAIT: Duration = Duration::from_millis(20);
@@ -58,18 +58,20 @@ struct Room {
 }
 
 /// A batch as its records hold it: when the last one is settled, so is the batch.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Batch(Arc<Guard>);
 
+#[derive(Debug)]
 struct Guard(Arc<Progress>);
 
 /// A batch as the one who waits for it sees it.
 pub struct Delivery(Arc<Progress>);
 
+#[derive(Debug)]
 struct Progress {
     settled: AtomicBool,
     failed: AtomicUsize,
-    first: OnceLock<KafkaError>,
+    first: OnceLock<(RDKafkaErrorCode, String)>,
     notify: Arc<Notify>,
     only_failures: bool,
 }
@@ -95,6 +97,23 @@ impl Batch {
         });
         (Self(Arc::new(Guard(progress.clone()))), Delivery(progress))
     }
+
+    /// Whether both are the same batch.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// So many of its records failed.
+    pub(super) fn failed(&self, records: usize, code: RDKafkaErrorCode, why: &str) {
+        self.0.failed(records, code, || why.to_owned());
+    }
+}
+
+impl Guard {
+    fn failed(&self, records: usize, code: RDKafkaErrorCode, why: impl FnOnce() -> String) {
+        self.0.failed.fetch_add(records, Ordering::AcqRel);
+        self.0.first.get_or_init(|| (code, why()));
+    }
 }
 
 impl Drop for Guard {
@@ -119,8 +138,8 @@ impl Delivery {
 
     /// The first failure.
     pub fn error(&self) -> Option<Error> {
-        let error = self.0.first.get()?;
-        Some(classify("could not produce a record", error))
+        let (code, why) = self.0.first.get()?;
+        Some(by_code(*code, format!("could not produce a record: {why}")))
     }
 
     /// Waits until it is settled. Only for a batch with a `notify` of its own.
@@ -147,8 +166,8 @@ impl ProducerContext for Context {
 
     fn delivery(&self, result: &DeliveryResult<'_>, guard: Arc<Guard>) {
         if let Err((error, _)) = result {
-            guard.0.failed.fetch_add(1, Ordering::AcqRel);
-            let _ = guard.0.first.set(error.clone());
+            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+            guard.failed(1, code, || error.to_string());
         }
         if self.room.wanted.load(Ordering::Relaxed) {
             self.room.tell();

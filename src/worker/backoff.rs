@@ -9,6 +9,7 @@ pub const FIRST: Duration = Duration::from_millis(300);
 /// Counts attempts and says how long to wait before the next.
 #[derive(Clone, Debug)]
 pub struct Backoff {
+    first: Duration,
     limit: Duration,
     attempts: u32,
 }
@@ -16,7 +17,16 @@ pub struct Backoff {
 impl Backoff {
     /// Waits of at most `limit`.
     pub fn new(limit: Duration) -> Self {
-        Self { limit, attempts: 0 }
+        Self::between(FIRST, limit)
+    }
+
+    /// Waits of `first` and more, and of at most `limit`.
+    pub fn between(first: Duration, limit: Duration) -> Self {
+        Self {
+            first,
+            limit,
+            attempts: 0,
+        }
     }
 
     /// How often [`wait`](Self::wait) was asked since the last [`reset`](Self::reset).
@@ -31,7 +41,7 @@ impl Backoff {
 
     /// The next wait: half of it certain, half of it by chance.
     pub fn wait(&mut self) -> Duration {
-        let whole = full(self.attempts, self.limit);
+        let whole = full(self.first, self.attempts, self.limit);
         self.attempts = self.attempts.saturating_add(1);
         let half = whole / 2;
         half + half.mul_f64(chance())
@@ -39,8 +49,8 @@ impl Backoff {
 }
 
 /// The wait without jitter.
-fn full(attempts: u32, limit: Duration) -> Duration {
-    FIRST.saturating_mul(1 << attempts.min(16)).min(limit)
+fn full(first: Duration, attempts: u32, limit: Duration) -> Duration {
+    first.saturating_mul(1 << attempts.min(16)).min(limit)
 }
 
 /// A number from 0 to 1.
@@ -56,12 +66,12 @@ mod tests {
     #[test]
     fn waits_double_up_to_the_limit_and_keep_half_of_their_length() {
         let limit = Duration::from_secs(10);
-        assert_eq!(full(0, limit), FIRST);
-        assert_eq!(full(2, limit), FIRST * 4);
-        assert_eq!(full(60, limit), limit);
+        assert_eq!(full(FIRST, 0, limit), FIRST);
+        assert_eq!(full(FIRST, 2, limit), FIRST * 4);
+        assert_eq!(full(FIRST, 60, limit), limit);
         let mut backoff = Backoff::new(limit);
         for attempt in 0..100 {
-            let (whole, wait) = (full(attempt, limit), backoff.wait());
+            let (whole, wait) = (full(FIRST, attempt, limit), backoff.wait());
             assert!(wait >= whole / 2 && wait <= whole, "{wait:?} of {whole:?}");
         }
         backoff.reset();

@@ -4,8 +4,11 @@
 //! bound goes through alone.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout_at;
 
 /// Items at most, whatever their size.
 const ITEMS: usize = 64;
@@ -24,6 +27,16 @@ pub struct Receiver<T>(mpsc::Receiver<(T, OwnedSemaphorePermit)>);
 pub struct Reserved<'a, T> {
     slot: mpsc::Permit<'a, (T, OwnedSemaphorePermit)>,
     room: OwnedSemaphorePermit,
+}
+
+/// What came until a moment.
+pub enum Received<T> {
+    /// An item, which counts as held until the permit is dropped.
+    Item(T, OwnedSemaphorePermit),
+    /// Nothing.
+    Late,
+    /// The sender has gone and everything is received.
+    Ended,
 }
 
 /// A channel for `bound` bytes.
@@ -59,6 +72,19 @@ impl<T> Receiver<T> {
     /// everything is received. Blocks.
     pub fn recv(&mut self) -> Option<(T, OwnedSemaphorePermit)> {
         self.0.blocking_recv()
+    }
+
+    /// As [`recv`](Self::recv), until `due`.
+    pub fn recv_until(&mut self, due: Instant, runtime: &Handle) -> Received<T> {
+        let received = match self.0.try_recv() {
+            Ok(item) => Ok(Some(item)),
+            Err(_) => runtime.block_on(async { timeout_at(due.into(), self.0.recv()).await }),
+        };
+        match received {
+            Ok(Some((item, held))) => Received::Item(item, held),
+            Ok(None) => Received::Ended,
+            Err(_) => Received::Late,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use tapline_api::record::{Header, Headers};
 use tapline_api::{Error, Result};
 use tapline_transforms::TransformationChain;
 
+use crate::kafka::wire;
 use crate::plugins;
 
 /// A task's converters.
@@ -93,20 +94,54 @@ fn chosen(
     Ok((plugin, from.prefixed(&format!("{option}."))))
 }
 
-/// Headers as the producer wants them; what was made for one record serves the next that shares them.
-#[derive(Default)]
-pub struct HeaderEncoder {
-    last: Option<(Headers, Arc<str>, Option<OwnedHeaders>)>,
+/// Headers as a producer wants them.
+pub trait Rendered: Sized {
+    /// Of so many headers.
+    fn of(count: usize) -> Self;
+    /// One more.
+    fn with(self, key: &str, value: Option<&[u8]>) -> Self;
 }
 
-impl HeaderEncoder {
+impl Rendered for OwnedHeaders {
+    fn of(count: usize) -> Self {
+        Self::new_with_capacity(count)
+    }
+
+    fn with(self, key: &str, value: Option<&[u8]>) -> Self {
+        self.insert(NativeHeader { key, value })
+    }
+}
+
+impl Rendered for wire::Headers {
+    fn of(count: usize) -> Self {
+        Self::new(count)
+    }
+
+    fn with(mut self, key: &str, value: Option<&[u8]>) -> Self {
+        self.push(key, value);
+        self
+    }
+}
+
+/// Renders headers; what was made for one record serves the next that shares them.
+pub struct HeaderEncoder<H> {
+    last: Option<(Headers, Arc<str>, Option<H>)>,
+}
+
+impl<H> Default for HeaderEncoder<H> {
+    fn default() -> Self {
+        Self { last: None }
+    }
+}
+
+impl<H: Rendered> HeaderEncoder<H> {
     /// Converts a record's headers.
     pub fn encode(
         &mut self,
         converter: &mut dyn HeaderConverter,
         topic: &Arc<str>,
         headers: &Headers,
-    ) -> Result<Option<&OwnedHeaders>> {
+    ) -> Result<Option<&H>> {
         let known =
             matches!(&self.last, Some((last, of, _)) if last.id() == headers.id() && Arc::ptr_eq(of, topic));
         if !known {
@@ -122,16 +157,17 @@ impl HeaderEncoder {
     }
 }
 
-fn render(converter: &mut dyn HeaderConverter, topic: &Arc<str>, headers: &Headers) -> Result<OwnedHeaders> {
-    let mut made = OwnedHeaders::new_with_capacity(headers.len());
+fn render<H: Rendered>(
+    converter: &mut dyn HeaderConverter,
+    topic: &Arc<str>,
+    headers: &Headers,
+) -> Result<H> {
+    let mut made = H::of(headers.len());
     let mut buffer = bytes::BytesMut::new();
     for Header { key, schema, value } in headers {
         buffer.clear();
         let encoded = converter.encode(topic, key, schema.as_ref(), value, &mut buffer)?;
-        made = made.insert(NativeHeader {
-            key,
-            value: (encoded == Encoded::Bytes).then_some(&*buffer),
-        });
+        made = made.with(key, (encoded == Encoded::Bytes).then_some(&*buffer));
     }
     Ok(made)
 }

@@ -10,6 +10,7 @@
 //! the end, and only those behind which everything is acknowledged. A retriable failure ends the attempt; the next
 //! one has a fresh task that starts from what is stored. The state stays RUNNING meanwhile.
 
+mod outlet;
 mod pipeline;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::BytesMut;
 use tapline_api::convert::Encoded;
@@ -13,14 +14,16 @@ use tapline_api::metrics::Metric;
 use tapline_api::offset::SourceBatch;
 use tapline_api::{Error, Kind, Record, Result};
 use tapline_transforms::TransformationChain;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::outlet::{Bytes, Outlet};
 use crate::kafka::admin::Admin;
 use crate::kafka::error::is_of_the_record;
-use crate::kafka::producer::{Batch, Delivery, Outgoing, Producer};
-use crate::worker::channel::Receiver;
-use crate::worker::convert::{Converters, HeaderEncoder, transformations};
+use crate::kafka::producer::{Batch, Delivery};
+use crate::worker::channel::{Received, Receiver};
+use crate::worker::convert::{Converters, transformations};
 use crate::worker::submitted::{Settled, SubmittedRecords};
 use crate::worker::task::TaskContext;
 use crate::worker::tolerance::{Failure, Stage, Tolerance};
@@ -79,8 +82,7 @@ pub(super) struct Pipeline {
     receiver: Receiver<SourceBatch>,
     chain: TransformationChain,
     converters: Converters,
-    headers: HeaderEncoder,
-    producer: Producer,
+    outlet: Outlet,
     creator: Option<TopicCreator>,
     topics: HashMap<usize, Arc<str>>,
     /// The last record's: one of them, so that its address is its own.
@@ -89,6 +91,7 @@ pub(super) struct Pipeline {
     submitted: Arc<Mutex<Submitted>>,
     failures: Arc<Notify>,
     abandon: CancellationToken,
+    runtime: Handle,
     tolerance: Arc<Tolerance>,
     key: BytesMut,
     value: BytesMut,
@@ -112,7 +115,7 @@ impl Pipeline {
         let worker = &context.worker;
         let overrides = worker.overrides(&context.connector, "producer.override.")?;
         let client_id = format!("connector-producer-{}", context.id);
-        let producer = Producer::new(&worker.clients.producer(&client_id, &overrides))?;
+        let outlet = Outlet::new(&worker.clients.producer(&client_id, &overrides))?;
         let groups = if worker.config.flag("topic.creation.enable") {
             Groups::new(&context.connector)?
         } else {
@@ -124,11 +127,7 @@ impl Pipeline {
                 let overrides = worker.overrides(&context.connector, "admin.override.")?;
                 let client_id = format!("connector-adminclient-{}", context.id);
                 let admin = Admin::new(worker.clients.admin(&client_id, &overrides));
-                Some(TopicCreator::new(
-                    groups,
-                    admin,
-                    tokio::runtime::Handle::current(),
-                ))
+                Some(TopicCreator::new(groups, admin, Handle::current()))
             }
         };
         let (status, id, tracked) = (
@@ -140,8 +139,7 @@ impl Pipeline {
             receiver,
             chain: transformations(&context.connector)?,
             converters: Converters::new(&context.connector, &worker.config.raw)?,
-            headers: HeaderEncoder::default(),
-            producer,
+            outlet,
             creator,
             topics: HashMap::new(),
             topic: 0,
@@ -153,6 +151,7 @@ impl Pipeline {
             submitted,
             failures,
             abandon,
+            runtime: Handle::current(),
             tolerance: Arc::new(Tolerance::new(&context.id, &context.connector, &context.metrics)),
             key: BytesMut::new(),
             value: BytesMut::new(),
@@ -171,14 +170,34 @@ impl Pipeline {
 
     /// Until the sender has gone and all is handed over, or something fails.
     pub(super) fn run(mut self) -> Result<()> {
-        while let Some((batch, held)) = self.receiver.recv() {
-            if !self.batch(batch)? {
+        loop {
+            let received = match self.outlet.due() {
+                Some(due) => self.receiver.recv_until(due, &self.runtime),
+                None => match self.receiver.recv() {
+                    Some((batch, held)) => Received::Item(batch, held),
+                    None => Received::Ended,
+                },
+            };
+            let ended = matches!(received, Received::Ended);
+            if let Received::Item(batch, held) = received {
+                if !self.batch(batch)? {
+                    return Ok(());
+                }
+                drop(held);
+            }
+            let due = self
+                .outlet
+                .due()
+                .is_some_and(|due| ended || due <= Instant::now());
+            if due && !self.outlet.flush(&self.abandon)? {
                 return Ok(());
             }
-            drop(held);
+            if ended {
+                break;
+            }
         }
         // A producer that is dropped drops what it has: wait for the acknowledgements, which the loop looks for.
-        while self.producer.in_flight() > 0 && !self.abandon.is_cancelled() {
+        while self.outlet.in_flight() > 0 && !self.abandon.is_cancelled() {
             std::thread::park_timeout(std::time::Duration::from_millis(2));
         }
         Ok(())
@@ -198,7 +217,7 @@ impl Pipeline {
         drop(guard);
         self.written.add(written);
         self.active
-            .set(i64::try_from(self.producer.in_flight()).unwrap_or(i64::MAX));
+            .set(i64::try_from(self.outlet.in_flight()).unwrap_or(i64::MAX));
         let handed = Handed {
             delivery,
             tolerance: self.tolerance.clone(),
@@ -311,10 +330,6 @@ impl Pipeline {
             self.topic = address(topic);
         }
         let converters = &mut self.converters;
-        let headers = self
-            .headers
-            .encode(&mut *converters.header, topic, &record.headers)
-            .map_err(|error| failure(Stage::HeaderConverter, converters.header_class, error))?;
         self.key.clear();
         let key = converters
             .key
@@ -338,22 +353,16 @@ impl Pipeline {
             .exception("org.apache.kafka.common.InvalidRecordException");
             return Err(failure(Stage::KafkaProduce, "producer", error));
         }
-        let outgoing = Outgoing {
-            topic,
-            partition: record.partition,
+        let bytes = Bytes {
             key: (key == Encoded::Bytes).then_some(&*self.key),
             value: (value == Encoded::Bytes).then_some(&*self.value),
-            timestamp: record.timestamp,
-            headers,
         };
-        match self.producer.send(guard, outgoing, &self.abandon) {
-            Ok(true) => Ok(Handing::Sent),
-            Ok(false) => Ok(Handing::Abandoned),
-            Err(error) => Err(failure(
-                Stage::KafkaProduce,
-                "org.apache.kafka.clients.producer.KafkaProducer",
-                error,
-            )),
+        match self
+            .outlet
+            .send(guard, record, bytes, converters, &self.abandon)?
+        {
+            true => Ok(Handing::Sent),
+            false => Ok(Handing::Abandoned),
         }
     }
 
@@ -385,7 +394,7 @@ fn address(topic: &Arc<str>) -> usize {
     Arc::as_ptr(topic).cast::<u8>() as usize
 }
 
-fn failure(stage: Stage, class: &str, error: Error) -> Failure {
+pub(super) fn failure(stage: Stage, class: &str, error: Error) -> Failure {
     Failure {
         stage,
         class: class.to_owned(),
