@@ -46,7 +46,7 @@ impl Settings {
     pub fn of_sink(self) -> &'static str {
         match self {
             Settings::Tuned => {
-                "tuned: batch.size 5000, max.poll.records 5000, fetch.min.bytes 100000, fetch.max.wait.ms 50, max.partition.fetch.bytes 10 MiB, use.reduction.buffer, reWriteBatchedInserts"
+                "tuned: batch.size 5000, max.poll.records 5000, fetch.min.bytes 100000, fetch.max.wait.ms 50, max.partition.fetch.bytes 10 MiB, use.reduction.buffer, batches rewritten by the driver"
             }
             Settings::Default => "default: batch.size 500, max.poll.records 500, fetch.min.bytes 1",
         }
@@ -55,7 +55,14 @@ impl Settings {
     /// Adds a JDBC sink connector's.
     pub fn tune_sink(self, config: &mut Value) {
         if self == Settings::Tuned {
-            let url = config["connection.url"].as_str().unwrap().to_owned() + "?reWriteBatchedInserts=true";
+            let url = config["connection.url"].as_str().unwrap();
+            let rewriting = if url.starts_with("jdbc:mysql") {
+                "rewriteBatchedStatements=true"
+            } else {
+                "reWriteBatchedInserts=true"
+            };
+            let separator = if url.contains('?') { '&' } else { '?' };
+            let url = format!("{url}{separator}{rewriting}");
             add(
                 config,
                 json!({

@@ -6,7 +6,7 @@ use crate::Bench;
 use crate::load::{COLUMNS, DATABASE, copy_table, drop_slot, load};
 use crate::measure::{Meter, TopicEnd};
 use crate::rounds::Rounds;
-use crate::settings::Settings;
+use crate::settings::{Settings, add};
 use crate::subject::{self, Case, Subject, workers};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tapline_harness::{Mysql, create_topic};
 const PREFIX: &str = "upserts";
 const ROWS: u64 = 1_000_000;
 /// A document server is slower.
-const DOCUMENTS: u64 = 20_000;
+const DOCUMENTS: u64 = 100_000;
 /// Between two questions that take the server some work.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -37,7 +37,8 @@ pub fn postgres_upsert(bench: &Bench) {
             rounds.add("limit", "insert-select", "INSERT … SELECT … ON CONFLICT", run);
         }
         for case in cases(bench) {
-            let topic: &String = topic.get_or_insert_with(|| fill(bench, rows, case.subject));
+            let topic: &String =
+                topic.get_or_insert_with(|| fill(bench, rows, case.subject, PREFIX, json!({})));
             let name = format!("upsert_{}_{:?}_{run}", case.subject, case.settings).to_lowercase();
             copy_table(&sql, &name, "", 0);
             let mut config = sink(bench, topic, &name);
@@ -89,11 +90,15 @@ pub fn mysql_upsert(bench: &Bench) {
             );
         }
         for case in cases(bench) {
-            let topic: &String = topic.get_or_insert_with(|| fill(bench, rows, case.subject));
+            let topic: &String =
+                topic.get_or_insert_with(|| fill(bench, rows, case.subject, PREFIX, json!({})));
             let name = format!("upsert_{}_{:?}_{run}", case.subject, case.settings).to_lowercase();
             table(server, &name);
             let mut config = sink(bench, topic, &name);
-            config["connection.url"] = json!(format!("jdbc:mysql://127.0.0.1:{}/upserts", server.port()));
+            config["connection.url"] = json!(format!(
+                "jdbc:mysql://127.0.0.1:{}/upserts?allowPublicKeyRetrieval=true",
+                server.port()
+            ));
             config["connection.username"] = json!("tapline");
             config["connection.password"] = json!("tapline");
             case.settings.tune_sink(&mut config);
@@ -133,21 +138,25 @@ fn copy(server: &Mysql, rows: u64) {
         server.execute(&format!(
             "use upserts; insert into copied
              with recursive s(x) as (select {first} union all select x + 1 from s where x < {first} + 999)
-             select x, x % 1000, x % 7, now(6), (x % 100000) / 100, x % 2 = 0, concat('customer-', x), repeat(md5(x), 4) from s"
+             select x, x % 1000, x % 7, now(6), (x % 100000) / 100, x % 2 = 0, concat('customer-', x), repeat(sha2(x, 256), 2) from s"
         ));
     }
 }
 
+/// Rows by their key, as text: this server finds no other `_id` by its index.
 pub fn mongodb_upsert(bench: &Bench) {
     let rows = load(bench).rows.min(DOCUMENTS);
     let server = bench.ferretdb();
     let mut topic = None;
     let mut rounds = Rounds::new(bench, "sink-mongodb-upsert");
     for run in 0..bench.runs {
-        // the peer has no such connector
-        for case in cases(bench).into_iter().filter(|case| case.subject == "tapline") {
-            let topic: &String = topic.get_or_insert_with(|| fill(bench, rows, case.subject));
-            let name = format!("documents_{}_{:?}_{run}", case.subject, case.settings).to_lowercase();
+        for subject in workers(bench) {
+            let topic: &String = topic.get_or_insert_with(|| {
+                // It takes no Decimal128.
+                let more = json!({ "decimal.handling.mode": "string" });
+                fill(bench, rows, subject, "documents", more)
+            });
+            let name = format!("documents_{subject}_{run}");
             let config = json!({
                 "connector.class": "com.mongodb.kafka.connect.MongoSinkConnector",
                 "tasks.max": "1",
@@ -155,20 +164,42 @@ pub fn mongodb_upsert(bench: &Bench) {
                 "connection.uri": server.uri(),
                 "database": "bench",
                 "collection": name,
-                "change.data.capture.handler": "com.mongodb.kafka.connect.sink.cdc.debezium.rdbms.postgres.PostgresHandler",
+                "document.id.strategy": "com.mongodb.kafka.connect.sink.processor.id.strategy.ProvidedInValueStrategy",
+                // Else the peer logs a line a record.
+                "document.id.strategy.overwrite.existing": "true",
+                "transforms": "unwrap,text,id",
+                "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState",
+                "transforms.text.type": "org.apache.kafka.connect.transforms.Cast$Value",
+                "transforms.text.spec": "id:string",
+                "transforms.id.type": "org.apache.kafka.connect.transforms.ReplaceField$Value",
+                "transforms.id.renames": "id:_id",
                 "consumer.override.max.poll.records": "5000",
                 "key.converter": "org.apache.kafka.connect.json.JsonConverter",
                 "value.converter": "org.apache.kafka.connect.json.JsonConverter",
             });
-            let mut worker = Subject::start(bench, case.subject);
+            let mut worker = Subject::start(bench, subject);
             let meter = Meter::of(bench, worker.pid());
             worker.put(&name, &config);
+            // They come in the order of their ids; to count them the server reads them all.
+            let (step, mut seen) = ((rows / 500).max(1), 0);
             let run = meter.watch(&name, rows, || {
                 std::thread::sleep(PAUSE);
-                server.count("bench", &name)
+                while seen < rows && server.has("bench", &name, &(seen + step).to_string()) {
+                    seen += step;
+                }
+                if seen < rows {
+                    seen
+                } else {
+                    server.count("bench", &name)
+                }
             });
             worker.finish(&name);
-            rounds.add(case.subject, case.variant, "max.poll.records 5000", run);
+            let subject = if subject == "debezium" {
+                "mongo-kafka"
+            } else {
+                subject
+            };
+            rounds.add(subject, "json-schemas", "max.poll.records 5000", run);
         }
     }
     rounds.report();
@@ -190,26 +221,28 @@ fn cases(bench: &Bench) -> Vec<Case> {
     workers(bench).into_iter().flat_map(of).collect()
 }
 
-/// A topic of the table's rows as change events, written by a subject's snapshot.
-fn fill(bench: &Bench, rows: u64, subject: &str) -> String {
-    let topic = format!("{PREFIX}.public.changed_{rows}");
+/// A topic of the table's rows as change events, written by a subject's snapshot with some `more` settings.
+fn fill(bench: &Bench, rows: u64, subject: &str, prefix: &str, more: Value) -> String {
+    let topic = format!("{prefix}.public.changed_{rows}");
     if TopicEnd::new(&bench.kafka().bootstrap(), &topic).get() == rows {
         return topic;
     }
     let sql = bench.postgres().sql(DATABASE);
     let table = format!("changed_{rows}");
     copy_table(&sql, &table, "", rows);
+    sql.execute(&format!("drop publication if exists {table}_pub"));
     sql.execute(&format!("create publication {table}_pub for table {table}"));
     create_topic(&bench.kafka().bootstrap(), &topic, 1, &[]);
     let end = TopicEnd::new(&bench.kafka().bootstrap(), &topic);
-    let mut config = subject::source(bench, DATABASE, &table, PREFIX, "json-schemas");
+    let mut config = subject::source(bench, DATABASE, &table, prefix, "json-schemas");
     config["snapshot.mode"] = json!("initial_only");
+    add(&mut config, more);
     Settings::Tuned.tune_source(&mut config);
     let mut worker = Subject::start(bench, subject);
-    worker.put(PREFIX, &config);
+    worker.put(prefix, &config);
     Meter::of(bench, worker.pid()).watch("filling the topic", rows, || end.get());
-    worker.finish(PREFIX);
-    drop_slot(bench, PREFIX);
+    worker.finish(prefix);
+    drop_slot(bench, prefix);
     topic
 }
 

@@ -1,6 +1,11 @@
 //! The file sink: every record is a line, once for each time that it comes.
 
-use super::records::{int_and_text, pair};
+use std::time::Duration;
+
+use tapline_api::{Kind, Value};
+use tapline_harness::eventually;
+
+use super::records::{Table, int, int_and_text, pair, text};
 use super::subject::Subject;
 
 fn file(name: &str) -> Subject {
@@ -64,4 +69,64 @@ fn csv_has_a_header_and_goes_on_in_a_new_file_when_it_is_full() {
     assert_eq!(read(".000001"), "id,note\n1,\"a,b\"\n2,c\n");
     assert_eq!(read(".000002"), "id,note\n3,d\n4,e\n5,f\n");
     assert_eq!(read(""), "");
+}
+
+#[test]
+fn a_column_more_needs_another_file_and_one_less_is_empty() {
+    let (old, wide) = (
+        int_and_text("t"),
+        Table::new("t", &[("id", int()), ("note", text()), ("more", text())]),
+    );
+    let narrow = Table::new("t", &[("id", int())]);
+    let row = |id: i32| wide.flat(vec![Value::Int32(id), Value::Null, "m".into()]);
+    let batch = [
+        old.flat(pair(1, "a")),
+        narrow.flat(vec![Value::Int32(2)]),
+        row(3),
+        old.flat(pair(4, "")),
+    ];
+    let subject = file("fixed.csv");
+    let error = subject.sink(&[("format", "csv")]).put(&batch).unwrap_err();
+    assert_eq!((error.kind(), error.record()), (Kind::Data, Some(2)));
+    let subject = file("grown.csv");
+    let path = subject.settings[0].1.clone();
+    subject
+        .sink(&[("format", "csv"), ("rotate.interval.ms", "3600000")])
+        .puts(&batch);
+    let read = |number: &str| std::fs::read_to_string(format!("{path}{number}")).unwrap();
+    assert_eq!(read(".000001"), "id,note\n1,a\n2,\n");
+    assert_eq!(read(""), "id,note,more\n3,,m\n4,\"\",\n");
+}
+
+#[test]
+fn a_file_that_is_old_enough_is_closed() {
+    let subject = file("old.jsonl");
+    let path = subject.settings[0].1.clone();
+    let mut sink = subject.sink(&[("rotate.interval.ms", "20")]);
+    let record = int_and_text("t").flat(pair(1, "a"));
+    let mut lines = 0;
+    eventually("a third file is begun", Duration::from_secs(20), || {
+        sink.puts(std::slice::from_ref(&record));
+        lines += 1;
+        std::fs::metadata(format!("{path}.000002"))
+            .map(drop)
+            .map_err(|error| error.to_string())
+    });
+    let files = ["", ".000001", ".000002"].map(|number| std::fs::read_to_string(format!("{path}{number}")));
+    let written: usize = files.map(|text| text.unwrap().lines().count()).iter().sum();
+    assert_eq!(written, lines);
+}
+
+#[test]
+fn records_without_a_schema_are_lines_too() {
+    let subject = file("schemaless.jsonl");
+    let map = Value::Map(vec![
+        ("id".into(), Value::Int64(1)),
+        ("deep".into(), Value::Array(vec![Value::Null, "x".into()])),
+    ]);
+    subject
+        .sink(&[])
+        .puts(&[int_and_text("t").record(None, map, None)]);
+    let line: serde_json::Value = serde_json::from_str(&subject.rows("")[0]).unwrap();
+    assert_eq!(line["value"], serde_json::json!({"id": 1, "deep": [null, "x"]}));
 }

@@ -2,9 +2,10 @@
 
 use serde_json::{Value as Json, json};
 use tapline_api::record::SinkRecord;
-use tapline_api::{Kind, Record, Schema, Value};
+use tapline_api::schema::SchemaBuilder;
+use tapline_api::{Kind, Record, Schema, Struct, Value};
 
-use super::records::{Table, int, int_and_text, pair, text};
+use super::records::{Table, bytes, int, int_and_text, pair, text};
 use super::subject::Subject;
 use crate::ferretdb;
 
@@ -236,4 +237,169 @@ fn a_batch_of_many_commands_arrives_whole() {
     )];
     subject.sink(&inserts).puts(&records);
     assert_eq!(documents(&subject, "t").len(), 50);
+}
+
+#[test]
+fn null_missing_and_extra_fields_are_right() {
+    let (subject, table) = (subject("fields"), int_and_text("t"));
+    let mut sink = subject.sink(EVENTS);
+    let narrow = Table::new("t", &[("id", int())]);
+    let wide = Table::new("t", &[("id", int()), ("more", text()), ("note", text())]);
+    let nothing = || vec![Value::Int32(1), Value::Null];
+    sink.puts(&[
+        table.write("c", nothing()),
+        narrow.write("c", vec![Value::Int32(2)]),
+        wide.write("c", vec![Value::Int32(3), "m".into(), "n".into()]),
+    ]);
+    let behind = [
+        json!({"_id": {"id": 2}}),
+        json!({"_id": {"id": 3}, "more": "m", "note": "n"}),
+    ];
+    let all = |first: Json| [&[first][..], &behind].concat();
+    assert_eq!(
+        documents(&subject, "t"),
+        all(json!({"_id": {"id": 1}, "note": null}))
+    );
+    let lean = [
+        EVENTS,
+        &[("change.data.capture.handler.remove.null.values", "true")],
+    ]
+    .concat();
+    subject.sink(&lean).puts(&[table.write("u", nothing())]);
+    assert_eq!(documents(&subject, "t"), all(json!({"_id": {"id": 1}})));
+}
+
+#[test]
+fn composite_keys_of_several_types_find_their_documents() {
+    let (subject, table) = (subject("composite"), int_and_text("t"));
+    let key = Schema::structure()
+        .field("id", Schema::int32().build())
+        .field("tag", Schema::string().build())
+        .build();
+    let keyed = |mut record: SinkRecord, id: i32, tag: &'static str| {
+        record.record.key = Value::Struct(Struct::new(key.clone(), vec![Value::Int32(id), tag.into()]));
+        record.record.key_schema = Some(key.clone());
+        record
+    };
+    let mut sink = subject.sink(EVENTS);
+    let write = |id: i32, tag, note| keyed(table.write("c", pair(id, note)), id, tag);
+    sink.puts(&[write(1, "a", "x"), write(1, "b", "y"), write(2, "a", "z")]);
+    sink.puts(&[keyed(table.delete(1), 1, "b"), write(2, "a", "zz")]);
+    let row = |id: i32, tag: &str, note: &str| json!({"_id": {"id": id, "tag": tag}, "note": note});
+    assert_eq!(documents(&subject, "t"), [row(1, "a", "x"), row(2, "a", "zz")]);
+}
+
+#[test]
+fn every_type_of_connect_is_one_of_the_servers() {
+    let subject = subject("types");
+    let named = |schema: SchemaBuilder, name: &'static str| schema.name(name).build();
+    let inner = Schema::structure().field("n", Schema::int64().build()).build();
+    let table = Table::new(
+        "t",
+        &[
+            ("id", int()),
+            ("b", Schema::boolean().build()),
+            ("i8", Schema::int8().build()),
+            ("i16", Schema::int16().build()),
+            ("i64", Schema::int64().build()),
+            ("f32", Schema::float32().build()),
+            ("f64", Schema::float64().build()),
+            ("s", text()),
+            ("raw", Schema::bytes().build()),
+            (
+                "day",
+                named(Schema::int32(), "org.apache.kafka.connect.data.Date"),
+            ),
+            (
+                "at",
+                named(Schema::int64(), "org.apache.kafka.connect.data.Timestamp"),
+            ),
+            (
+                "micros",
+                named(Schema::int64(), "io.debezium.time.MicroTimestamp"),
+            ),
+            ("list", Schema::array(Schema::string().optional().build()).build()),
+            (
+                "map",
+                Schema::map(Schema::string().build(), Schema::int32().build()).build(),
+            ),
+            ("row", inner.clone()),
+        ],
+    );
+    subject.sink(EVENTS).puts(&[table.write(
+        "c",
+        vec![
+            Value::Int32(1),
+            Value::Boolean(true),
+            Value::Int8(-8),
+            Value::Int16(-16),
+            Value::Int64(1 << 40),
+            Value::Float32(0.5),
+            Value::Float64(1e300),
+            "ü🐘".into(),
+            bytes(&[0, 255]),
+            Value::Int32(19_000),
+            Value::Int64(1_700_000_000_123),
+            Value::Int64(7),
+            Value::Array(vec!["a".into(), Value::Null]),
+            Value::Map(vec![("k".into(), Value::Int32(3))]),
+            Value::Struct(Struct::new(inner, vec![Value::Int64(9)])),
+        ],
+    )]);
+    assert_eq!(
+        documents(&subject, "t"),
+        [json!({
+            "_id": {"id": 1},
+            "b": true,
+            "i8": -8,
+            "i16": -16,
+            "i64": 1_u64 << 40,
+            "f32": 0.5,
+            "f64": 1e300,
+            "s": "ü🐘",
+            "raw": {"$binary": {"base64": "AP8=", "subType": "00"}},
+            "day": {"$date": "2022-01-08T00:00:00Z"},
+            "at": {"$date": "2023-11-14T22:13:20.123Z"},
+            "micros": 7,
+            "list": ["a", null],
+            "map": {"k": 3},
+            "row": {"n": 9},
+        })]
+    );
+}
+
+#[test]
+fn many_documents_come_again_with_others_among_them() {
+    for (database, ordered) in [("again", "true"), ("again_unordered", "false")] {
+        let (subject, table) = (subject(database), int_and_text("t"));
+        let settings = [EVENTS, &[("bulk.write.ordered", ordered)]].concat();
+        let mut sink = subject.sink(&settings);
+        let events = |ids: std::ops::Range<i32>, note: &'static str| -> Vec<SinkRecord> {
+            ids.map(|id| table.write("r", pair(id, note))).collect()
+        };
+        sink.puts(&events(0..40, "a"));
+        // What is there is replaced, what is not is inserted, and a key that comes twice has its last value.
+        let mut batch = events(50..70, "b");
+        batch.extend(events(30..50, "c"));
+        batch.extend(events(60..62, "d"));
+        batch.push(table.delete(0));
+        batch.extend(events(65..85, "e"));
+        for _ in 0..2 {
+            sink.puts(&batch);
+        }
+        let mut wanted: Vec<Json> = (1..85)
+            .map(|id| {
+                let note = match id {
+                    60..62 => "d",
+                    65.. => "e",
+                    50.. => "b",
+                    30.. => "c",
+                    _ => "a",
+                };
+                row(id, note)
+            })
+            .collect();
+        wanted.sort_by_cached_key(|document| document["_id"].to_string());
+        assert_eq!(documents(&subject, "t"), wanted, "{database}");
+    }
 }

@@ -100,6 +100,11 @@ macro_rules! suite {
                 super::super::confluent::confluents_words_do_the_same($subject(concat!(stringify!($name), "_words")));
             }
 
+            #[test]
+            fn confluents_words_pass_the_suite() {
+                super::super::confluent::confluents_words_pass_the_suite($subject(concat!(stringify!($name), "_suite")));
+            }
+
             suite!(@tests $name, $subject, types: every_type_has_its_column_and_keeps_its_value,
                 many_plain_inserts_of_every_type_keep_their_values);
         }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tapline_harness::mysql::Kind;
 use tapline_harness::{
-    Kafka, Mysql, Postgres, Worker, create_topic, eventually, folder, pipeline, produce_keyed,
+    Ferretdb, Kafka, Mysql, Postgres, Worker, create_topic, eventually, folder, pipeline, produce_keyed,
 };
 
 /// Which target.
@@ -28,6 +28,8 @@ pub enum Target {
     MariaDb,
     /// A file that somebody else locks, in place of a server that is killed.
     Sqlite,
+    /// Rows as documents, with text for `_id`: the server finds no other by its index.
+    Documents,
 }
 
 /// What is to happen.
@@ -175,6 +177,7 @@ enum Server {
     Postgres(Postgres),
     Mysql(Mysql),
     Sqlite(PathBuf, std::cell::RefCell<Option<rusqlite::Connection>>),
+    Documents(Ferretdb),
 }
 
 /// The database in the target.
@@ -196,38 +199,53 @@ impl Server {
             Target::MySql => mysql(Kind::MySql),
             Target::MariaDb => mysql(Kind::MariaDb),
             Target::Sqlite => Server::Sqlite(folder("outage").join("target.db"), None.into()),
+            Target::Documents => Server::Documents(Ferretdb::start()),
         }
     }
 
-    /// A sink of the topic into a table of its name.
+    /// A sink of the topic into a table or collection of its name.
     fn sink(&self, topic: &str) -> Value {
-        let url = match self {
-            Server::Postgres(server) => format!("jdbc:postgresql://127.0.0.1:{}/{DATABASE}", server.port()),
-            Server::Mysql(server) if server.kind() == Kind::MySql => {
-                format!("jdbc:mysql://127.0.0.1:{}/{DATABASE}", server.port())
-            }
-            Server::Mysql(server) => format!("jdbc:mariadb://127.0.0.1:{}/{DATABASE}", server.port()),
-            Server::Sqlite(path, _) => format!("jdbc:sqlite:{}", path.display()),
-        };
-        let user = match self {
-            Server::Postgres(_) => "postgres",
-            _ => "tapline",
-        };
-        json!({
-            "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
+        let mut config = json!({
             "topics": topic,
             "tasks.max": "1",
-            "connection.url": url,
-            "connection.username": user,
-            "connection.password": user,
-            "insert.mode": "upsert",
-            "primary.key.mode": "record_key",
-            "schema.evolution": "basic",
             "consumer.override.group.id": format!("{topic}_group"),
             "consumer.override.auto.offset.reset": "earliest",
             "key.converter": "org.apache.kafka.connect.json.JsonConverter",
             "value.converter": "org.apache.kafka.connect.json.JsonConverter",
-        })
+        });
+        let own = match self {
+            Server::Postgres(server) => table(
+                format!("jdbc:postgresql://127.0.0.1:{}/{DATABASE}", server.port()),
+                "postgres",
+            ),
+            Server::Mysql(server) => {
+                let scheme = if server.kind() == Kind::MySql {
+                    "mysql"
+                } else {
+                    "mariadb"
+                };
+                table(
+                    format!("jdbc:{scheme}://127.0.0.1:{}/{DATABASE}", server.port()),
+                    "tapline",
+                )
+            }
+            Server::Sqlite(path, _) => table(format!("jdbc:sqlite:{}", path.display()), "tapline"),
+            Server::Documents(server) => json!({
+                "connector.class": "com.mongodb.kafka.connect.MongoSinkConnector",
+                "connection.uri": server.uri(),
+                "database": DATABASE,
+                "document.id.strategy": "com.mongodb.kafka.connect.sink.processor.id.strategy.ProvidedInValueStrategy",
+                "transforms": "text,id",
+                "transforms.text.type": "org.apache.kafka.connect.transforms.Cast$Value",
+                "transforms.text.spec": "id:string",
+                "transforms.id.type": "org.apache.kafka.connect.transforms.ReplaceField$Value",
+                "transforms.id.renames": "id:_id",
+            }),
+        };
+        if let (Value::Object(config), Value::Object(own)) = (&mut config, own) {
+            config.extend(own);
+        }
+        config
     }
 
     /// Keys and versions; none while the table is not there.
@@ -250,6 +268,14 @@ impl Server {
                 }
             }
             Server::Sqlite(path, _) => sqlite(path, &select).unwrap_or_default(),
+            Server::Documents(server) => {
+                let documents = server.documents(DATABASE, table);
+                let number = |document: &Value| {
+                    let id = document["_id"].as_str()?.parse().ok()?;
+                    Some((id, document["version"].as_u64()?))
+                };
+                documents.iter().filter_map(number).collect()
+            }
         }
     }
 
@@ -265,6 +291,7 @@ impl Server {
                     .expect("locked");
                 lock.replace(Some(connection));
             }
+            Server::Documents(server) => server.kill(),
         }
     }
 
@@ -273,8 +300,22 @@ impl Server {
             Server::Postgres(server) => server.restart(),
             Server::Mysql(server) => server.restart(),
             Server::Sqlite(_, lock) => drop(lock.replace(None)),
+            Server::Documents(server) => server.restart(),
         }
     }
+}
+
+/// Upserts by key, into a table that the sink makes.
+fn table(url: String, user: &str) -> Value {
+    json!({
+        "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
+        "connection.url": url,
+        "connection.username": user,
+        "connection.password": user,
+        "insert.mode": "upsert",
+        "primary.key.mode": "record_key",
+        "schema.evolution": "basic",
+    })
 }
 
 fn sqlite(path: &PathBuf, select: &str) -> rusqlite::Result<Vec<(u64, u64)>> {

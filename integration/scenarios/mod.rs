@@ -3,6 +3,7 @@
 mod binary;
 mod broker_clients;
 mod command_line;
+mod dead_letters;
 mod fan_out;
 mod golden;
 mod kills;
@@ -24,3 +25,4 @@ mod rest_tour;
 mod round_trip;
 mod servers;
 mod signals;
+mod sink_metrics;

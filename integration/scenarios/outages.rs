@@ -9,7 +9,7 @@ fn outage(target: Target, records: u64) {
     let plan = sinks::Plan {
         target,
         records,
-        keys: records / 10,
+        keys: (records / 10).max(2_000),
         outage: Duration::from_secs(2),
         memory: None,
     };
@@ -34,4 +34,10 @@ fn mariadb_may_be_killed_and_the_group_rebalanced() {
 #[test]
 fn sqlite_may_be_locked_and_the_group_rebalanced() {
     outage(Target::Sqlite, 40_000);
+}
+
+#[test]
+fn a_document_server_may_be_killed_and_the_group_rebalanced() {
+    // Each replacement is a transaction of its own here, synced.
+    outage(Target::Documents, 4_000);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tapline_harness::{Postgres, Sql, Worker, eventually, pipeline, script};
 
-use crate::{TAPLINE, postgres};
+use crate::{TAPLINE, postgres, postgres_18};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -56,6 +56,16 @@ fn every_type_of_postgres_comes_out_as_it_went_in() {
         "types_time_special",
     ];
     carries(postgres(), "round_trip", &fixtures, "hstore, citext, ltree");
+}
+
+#[test]
+fn vectors_and_shapes_of_postgres_18_come_out_as_they_went_in() {
+    carries(
+        postgres_18(),
+        "round_trip_18",
+        &["types_vector"],
+        "vector, postgis",
+    );
 }
 
 fn carries(server: &Postgres, name: &str, fixtures: &[&str], extensions: &str) {

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Kafka Connect with Debezium: the peer that `make bench PEERS=1` measures beside us, and that `make soak` changes places with.
+# Kafka Connect with Debezium and MongoDB's sink: the peer that `make bench PEERS=1` measures beside us, and that `make soak` changes places with.
 #   connect.sh install
 #   connect.sh start DIR PORT KAFKA_PORT [NAME=VALUE…]   PORT 0: a free one; prints the port of its REST API
 #   connect.sh stop DIR | kill DIR                         a clean shutdown | SIGKILL
@@ -7,6 +7,8 @@
 . "$(dirname "$0")/lib.sh"
 DEBEZIUM=3.6.1.Final
 DEBEZIUM_JDBC=3.6.0.Final
+# newest that is served
+MONGODB=2.0.1
 PLUGINS=$CACHE/connect-plugins
 LIBS=$CACHE/kafka-4.3.1
 
@@ -14,12 +16,19 @@ plugin() {
   say "fetching $1 from Maven Central"
   once "$PLUGINS/$(cut -d: -f2 <<<"$1")" maven_archive "$1:tar.gz:plugin"
 }
+mongodb() {
+  mvn -q -B $MAVEN_DEPENDENCY:copy -Dartifact="org.mongodb.kafka:mongo-kafka-connect:$MONGODB:jar:all" -DoutputDirectory="$1" >&2
+}
 install() {
   "$HERE/kafka.sh" install
   java_ready
   [ -d "$PLUGINS/debezium-connector-postgres" ] || plugin io.debezium:debezium-connector-postgres:$DEBEZIUM
   [ -d "$PLUGINS/debezium-connector-mysql" ] || plugin io.debezium:debezium-connector-mysql:$DEBEZIUM
   [ -d "$PLUGINS/debezium-connector-jdbc" ] || plugin io.debezium:debezium-connector-jdbc:$DEBEZIUM_JDBC
+  if [ ! -d "$PLUGINS/mongo-kafka-connect" ]; then
+    say "fetching org.mongodb.kafka:mongo-kafka-connect:$MONGODB from Maven Central"
+    once "$PLUGINS/mongo-kafka-connect" mongodb
+  fi
 }
 start() {
   local dir=$1 port=$2 kafka=$3 set; shift 3

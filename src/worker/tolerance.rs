@@ -152,15 +152,16 @@ impl Tolerance {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
-            self.failures.add(1);
             let again = error.kind() == Kind::Retriable
                 && !cancel.is_cancelled()
                 && self
                     .retry_timeout
                     .is_none_or(|timeout| started.elapsed() < timeout);
             if !again {
+                // Whoever decides about it counts it.
                 return Err(error);
             }
+            self.failures.add(1);
             self.retried();
             pause(backoff.wait(), cancel);
         }
@@ -169,6 +170,7 @@ impl Tolerance {
     /// Decides about a failed record: `Ok` lets it go, an error fails the task or, if retriable, starts it again.
     /// `record` says where the record lay or came from.
     pub fn decide(&self, failure: Failure, record: impl FnOnce() -> String) -> Result<Failure> {
+        self.failures.add(1);
         self.errors.add(1);
         let retriable = failure.error.kind() == Kind::Retriable && self.retry_timeout == Some(Duration::ZERO);
         if self.log || self.tolerant {

@@ -86,6 +86,21 @@ impl Ferretdb {
         found
     }
 
+    /// Whether a collection has a document of this `_id`, which the server finds by its index.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub fn has(&self, database: &str, collection: &str, id: &str) -> bool {
+        let found = self.runtime.block_on(async {
+            let client = mongodb::Client::with_uri_str(self.uri()).await?;
+            let collection = client.database(database).collection::<Document>(collection);
+            let found = collection.find_one(mongodb::bson::doc! {"_id": id}).await?;
+            client.shutdown().immediate(true).await;
+            Ok::<_, mongodb::error::Error>(found.is_some())
+        });
+        found.expect("the server answers")
+    }
+
     /// How many documents a collection has.
     ///
     /// # Panics

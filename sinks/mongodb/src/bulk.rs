@@ -7,18 +7,22 @@
 use bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, cstr};
 use tapline_api::{Error, Result};
 
+use crate::id::ID;
 use crate::write::Write;
 
 /// A document may have so many bytes on the server.
 const DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
-/// A command is cut at so many bytes.
-const COMMAND_BYTES: usize = 4 * 1024 * 1024;
+/// A command is cut at so many bytes: it is held several times on its way to the socket.
+const COMMAND_BYTES: usize = 1024 * 1024;
 /// And at so many writes, the server's own limit.
 const COMMAND_WRITES: usize = 100_000;
 
+/// So many documents in a row that are probably new are inserted: fewer are not worth a command of their own.
+const INSERTS: usize = 16;
+
 /// The three commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verb {
+pub(crate) enum Verb {
     Insert,
     Update,
     Delete,
@@ -28,36 +32,45 @@ impl Write {
     fn verb(&self) -> Verb {
         match self {
             Self::Insert(_) => Verb::Insert,
-            Self::Replace { .. } | Self::Update { .. } => Verb::Update,
+            Self::Put { .. } | Self::Replace { .. } | Self::Update { .. } => Verb::Update,
             Self::Delete(_) => Verb::Delete,
         }
     }
 
-    /// Whether it goes into an `update` command.
-    pub(crate) fn is_update(&self) -> bool {
-        self.verb() == Verb::Update
+    fn is_fresh(&self) -> bool {
+        matches!(self, Self::Put { fresh: true, .. })
     }
 
     /// As it stands in its command.
-    fn statement(&self) -> Result<RawDocumentBuf> {
+    fn statement(&self, verb: Verb) -> Result<RawDocumentBuf> {
         let raw = |document: &Document| {
             RawDocumentBuf::try_from(document)
                 .map_err(|error| Error::data("the document can't be written as BSON").cause(error))
         };
+        let update = |filter: RawDocumentBuf, with: RawDocumentBuf, upsert: bool| {
+            let mut statement = RawDocumentBuf::new();
+            statement.append(cstr!("q"), filter);
+            statement.append(cstr!("u"), with);
+            statement.append(cstr!("upsert"), upsert);
+            statement
+        };
         let statement = match self {
             Self::Insert(document) => raw(document)?,
+            Self::Put { document, .. } if verb == Verb::Insert => raw(document)?,
+            Self::Put { document, .. } => {
+                let with = raw(document)?;
+                let mut filter = RawDocumentBuf::new();
+                if let Ok(Some(id)) = with.get(ID) {
+                    filter.append(cstr!("_id"), id);
+                }
+                update(filter, with, true)
+            }
             Self::Replace { filter, with, upsert }
             | Self::Update {
                 filter,
                 change: with,
                 upsert,
-            } => {
-                let mut statement = RawDocumentBuf::new();
-                statement.append(cstr!("q"), raw(filter)?);
-                statement.append(cstr!("u"), raw(with)?);
-                statement.append(cstr!("upsert"), *upsert);
-                statement
-            }
+            } => update(raw(filter)?, raw(with)?, *upsert),
             Self::Delete(filter) => {
                 let mut statement = RawDocumentBuf::new();
                 statement.append(cstr!("q"), raw(filter)?);
@@ -75,6 +88,21 @@ impl Write {
     }
 }
 
+/// What the next command of `writes` is, and whether it inserts documents whose `_id` may be there already: where many in a row
+/// are probably new, to insert them is the least work for the server. `guess`: whether that may be tried.
+pub(crate) fn next(writes: &[Write], first: usize, guess: bool) -> Option<(Verb, bool)> {
+    let write = writes.get(first)?;
+    let fresh = guess
+        && writes
+            .get(first..first + INSERTS)
+            .is_some_and(|run| run.iter().all(Write::is_fresh));
+    Some(if fresh {
+        (Verb::Insert, true)
+    } else {
+        (write.verb(), false)
+    })
+}
+
 /// A command, and which writes of the batch are in it.
 #[derive(Debug)]
 pub(crate) struct Command {
@@ -85,26 +113,34 @@ pub(crate) struct Command {
     pub(crate) count: usize,
 }
 
+/// How a command is to be made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Making<'a> {
+    pub(crate) collection: &'a str,
+    /// Of [`next`].
+    pub(crate) verb: Verb,
+    pub(crate) guessed: bool,
+    /// How many writes at most.
+    pub(crate) most: usize,
+    pub(crate) ordered: bool,
+    pub(crate) concern: Option<&'a Document>,
+}
+
 /// The command of the first writes from `first` on that fit into one. A write that can't be a command is the error, with its
 /// place in the batch.
-pub(crate) fn command(
-    collection: &str,
-    writes: &[Write],
-    first: usize,
-    most: usize,
-    ordered: bool,
-    concern: Option<&Document>,
-) -> Result<Option<Command>, (usize, Error)> {
-    let Some(verb) = writes.get(first).map(Write::verb) else {
-        return Ok(None);
-    };
+pub(crate) fn command(writes: &[Write], first: usize, making: Making<'_>) -> Result<Command, (usize, Error)> {
     let mut statements = RawArrayBuf::new();
     let (mut bytes, mut count) = (0, 0);
-    for write in writes.iter().skip(first).take(most.min(COMMAND_WRITES)) {
-        if write.verb() != verb {
-            break;
+    let of_it = |write: &&Write| {
+        if making.guessed {
+            write.is_fresh()
+        } else {
+            write.verb() == making.verb
         }
-        let statement = match write.statement() {
+    };
+    let most = making.most.min(COMMAND_WRITES);
+    for write in writes.iter().skip(first).take(most).take_while(of_it) {
+        let statement = match write.statement(making.verb) {
             Ok(statement) => statement,
             // What is before it goes first; then it is the first itself.
             Err(_) if count > 0 => break,
@@ -118,26 +154,59 @@ pub(crate) fn command(
         count += 1;
     }
     let mut body = RawDocumentBuf::new();
-    let list = match verb {
+    let list = match making.verb {
         Verb::Insert => {
-            body.append(cstr!("insert"), collection);
+            body.append(cstr!("insert"), making.collection);
             cstr!("documents")
         }
         Verb::Update => {
-            body.append(cstr!("update"), collection);
+            body.append(cstr!("update"), making.collection);
             cstr!("updates")
         }
         Verb::Delete => {
-            body.append(cstr!("delete"), collection);
+            body.append(cstr!("delete"), making.collection);
             cstr!("deletes")
         }
     };
-    body.append(cstr!("ordered"), ordered);
-    if let Some(concern) = concern.and_then(|concern| RawDocumentBuf::try_from(concern).ok()) {
+    body.append(cstr!("ordered"), making.ordered);
+    if let Some(concern) = making
+        .concern
+        .and_then(|concern| RawDocumentBuf::try_from(concern).ok())
+    {
         body.append(cstr!("writeConcern"), concern);
     }
     body.append(list, statements);
-    Ok(Some(Command { body, first, count }))
+    Ok(Command { body, first, count })
+}
+
+/// Whether documents that are said to be new are: after a guess that was wrong the next ones are not made, twice as many each
+/// time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Guess {
+    /// How many bulks to wait yet, and how many to wait after the next mistake.
+    wait: u32,
+    after: u32,
+}
+
+/// The most bulks that a mistake is remembered.
+const MOST_WAITED: u32 = 63;
+
+impl Guess {
+    /// Whether a bulk may guess.
+    pub(crate) fn may(&mut self) -> bool {
+        let may = self.wait == 0;
+        self.wait = self.wait.saturating_sub(1);
+        may
+    }
+
+    pub(crate) fn was(&mut self, right: bool) {
+        if right {
+            self.after = 0;
+        } else {
+            self.after = (self.after * 2 + 1).min(MOST_WAITED);
+            self.wait = self.after;
+        }
+    }
 }
 
 /// A write that the server refused.
@@ -219,6 +288,63 @@ mod tests {
     use super::*;
     use bson::doc;
 
+    fn making(verb: Verb, guessed: bool) -> Making<'static> {
+        Making {
+            collection: "c",
+            verb,
+            guessed,
+            most: usize::MAX,
+            ordered: true,
+            concern: None,
+        }
+    }
+
+    #[test]
+    fn many_new_documents_in_a_row_are_inserted_and_others_replaced() {
+        let put = |n: i32, fresh: bool| Write::Put {
+            document: doc! {"_id": n, "a": 1},
+            fresh,
+        };
+        let mut writes: Vec<Write> = (0..40).map(|n| put(n, n != 20)).collect();
+        assert_eq!(next(&writes, 0, true), Some((Verb::Insert, true)));
+        assert_eq!(next(&writes, 0, false), Some((Verb::Update, false)));
+        // Too few before the one that is not new.
+        assert_eq!(next(&writes, 10, true), Some((Verb::Update, false)));
+        let inserts = command(&writes, 0, making(Verb::Insert, true)).unwrap();
+        assert_eq!(inserts.count, 20);
+        let inserts = Document::try_from(&inserts.body).unwrap();
+        assert_eq!(
+            inserts.get_array("documents").unwrap()[3],
+            doc! {"_id": 3, "a": 1}.into()
+        );
+        let updates = command(&writes, 20, making(Verb::Update, false)).unwrap();
+        let updates = Document::try_from(&updates.body).unwrap();
+        assert_eq!(
+            updates.get_array("updates").unwrap()[0],
+            doc! {"q": {"_id": 20}, "u": {"_id": 20, "a": 1}, "upsert": true}.into()
+        );
+        // An insert that was asked for is never one that may be there.
+        writes[5] = Write::Insert(doc! {"_id": 5});
+        assert_eq!(next(&writes, 0, true), Some((Verb::Update, false)));
+    }
+
+    #[test]
+    fn a_guess_that_was_wrong_is_made_less_often() {
+        let mut guess = Guess::default();
+        let mut tries = 0;
+        for _ in 0..127 {
+            if guess.may() {
+                tries += 1;
+                guess.was(false);
+            }
+        }
+        assert_eq!(tries, 7);
+        let mut guess = Guess::default();
+        assert!(guess.may());
+        guess.was(true);
+        assert!(guess.may());
+    }
+
     #[test]
     fn writes_of_one_kind_in_a_row_are_one_command() {
         let delete = |n: i32| Write::Delete(doc! {"_id": n});
@@ -240,9 +366,8 @@ mod tests {
             Write::Insert(doc! {"x": 1}),
         ];
         let made = |first| {
-            let command = command("c", &writes, first, usize::MAX, true, None)
-                .unwrap()
-                .unwrap();
+            let (verb, guessed) = next(&writes, first, true).unwrap();
+            let command = command(&writes, first, making(verb, guessed)).unwrap();
             (Document::try_from(&command.body).unwrap(), command.count)
         };
         let (first, count) = made(0);
@@ -264,11 +389,7 @@ mod tests {
             made(4).0,
             doc! {"insert": "c", "ordered": true, "documents": [{"x": 1}]}
         );
-        assert!(
-            command("c", &writes, 5, usize::MAX, true, None)
-                .unwrap()
-                .is_none()
-        );
+        assert!(next(&writes, 5, true).is_none());
     }
 
     #[test]
@@ -276,12 +397,12 @@ mod tests {
         let write = |bytes: usize| Write::Insert(doc! {"a": "x".repeat(bytes)});
         let writes = [write(3 << 20), write(3 << 20), write(17 << 20)];
         let count = |first| {
-            command("c", &writes, first, usize::MAX, true, None)
-                .map(|command| command.map(|command| command.count))
+            command(&writes, first, making(Verb::Insert, false))
+                .map(|command| command.count)
                 .map_err(|(index, _)| index)
         };
-        assert_eq!(count(0), Ok(Some(1)));
-        assert_eq!(count(1), Ok(Some(1)));
+        assert_eq!(count(0), Ok(1));
+        assert_eq!(count(1), Ok(1));
         assert_eq!(count(2), Err(2));
     }
 

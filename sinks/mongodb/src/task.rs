@@ -14,7 +14,7 @@ use tapline_api::sink::{ErrantRecordReporter, SinkContext, SinkTask};
 use tapline_api::{Error, Kind, Result};
 use tokio_util::sync::CancellationToken;
 
-use crate::bulk::{self, Refusal};
+use crate::bulk::{self, Guess, Making, Refusal, Verb};
 use crate::client::{Client, Failure};
 use crate::id::{ID, hash};
 use crate::message::Message;
@@ -36,6 +36,8 @@ struct Running {
     by_name: HashMap<Arc<str>, usize>,
     /// Bulks written, by topic.
     bulks: Vec<usize>,
+    /// Whether what a topic's records say to be new is, by topic.
+    guesses: Vec<Guess>,
     errant: Arc<dyn ErrantRecordReporter>,
     cancel: CancellationToken,
     /// Tells connectors apart in ids.
@@ -60,6 +62,7 @@ impl SinkTask for Task {
             topics: Vec::new(),
             by_name: HashMap::new(),
             bulks: Vec::new(),
+            guesses: Vec::new(),
             errant: context.errant,
             cancel: context.cancel,
             seed: hash(0, context.connector.as_bytes()),
@@ -96,6 +99,7 @@ impl Running {
         }
         self.topics.push(Topic::new(&self.config, name)?);
         self.bulks.push(0);
+        self.guesses.push(Guess::default());
         let index = self.topics.len() - 1;
         self.by_name.insert(name.clone(), index);
         Ok(index)
@@ -153,32 +157,31 @@ impl Running {
     /// Writes a group to its end.
     async fn write(&mut self, batch: &[SinkRecord], group: &Group) -> Result<()> {
         let ordered = self.topics.get(group.topic).is_none_or(|topic| topic.ordered);
-        let mut next = 0;
+        let mut guess = self.guesses.get_mut(group.topic).is_some_and(Guess::may);
+        let mut at = 0;
         // One by one up to here, since the command as a whole was refused.
         let mut singly_until = 0;
-        loop {
-            let most = if next < singly_until {
+        while let Some((verb, guessed)) = bulk::next(&group.writes, at, guess) {
+            let most = if at < singly_until {
                 1
-            } else if group.writes.get(next).is_some_and(Write::is_update) {
+            } else if verb == Verb::Update {
                 self.client.updates_at_once().await
             } else {
                 usize::MAX
             };
-            let collection = &group.namespace.collection;
-            let command = bulk::command(
-                collection,
-                &group.writes,
-                next,
+            let making = Making {
+                collection: &group.namespace.collection,
+                verb,
+                guessed,
                 most,
                 ordered,
-                self.client.concern(),
-            );
-            let command = match command {
-                Ok(Some(command)) => command,
-                Ok(None) => break,
+                concern: self.client.concern(),
+            };
+            let command = match bulk::command(&group.writes, at, making) {
+                Ok(command) => command,
                 Err((index, error)) => {
                     self.refuse_write(batch, group, index, error).await?;
-                    next = index + 1;
+                    at = index + 1;
                     continue;
                 }
             };
@@ -191,7 +194,7 @@ impl Running {
                 }
                 Err(Failure::Refused(error)) => {
                     self.refuse_write(batch, group, first, error).await?;
-                    next = first + 1;
+                    at = first + 1;
                     continue;
                 }
                 Err(Failure::Other(error)) => return Err(located(error, batch, group, first)),
@@ -206,14 +209,24 @@ impl Running {
                 let error = error.exception("com.mongodb.kafka.connect.sink.dlq.WriteConcernException");
                 return Err(located(error, batch, group, first));
             }
-            next = first + count;
+            at = first + count;
+            let mut right = true;
             for refusal in answer.refusals {
                 let index = first + refusal.index;
+                if guessed && refusal.code == DUPLICATE {
+                    // It is there already: from here on all are put in place of what there is, once more where they were
+                    // inserted behind it.
+                    (right, guess, at) = (false, false, index);
+                    break;
+                }
                 if ordered {
                     // The server stopped at it.
-                    next = index + 1;
+                    at = index + 1;
                 }
                 self.refused(batch, group, index, refusal).await?;
+            }
+            if guessed && let Some(guess) = self.guesses.get_mut(group.topic) {
+                guess.was(right);
             }
         }
         self.slow_down(group.topic).await;

@@ -11,6 +11,8 @@ use crate::message::Message;
 pub(crate) enum Write {
     /// A new document.
     Insert(Document),
+    /// The document of its `_id`, whatever was there before. `fresh`: probably nothing was.
+    Put { document: Document, fresh: bool },
     /// The document that the filter finds becomes this one.
     Replace {
         filter: Document,
@@ -77,11 +79,13 @@ impl Strategy {
         Ok(match self {
             Self::InsertOneDefault => Write::Insert(value()?),
             Self::ReplaceOneDefault => {
-                let with = value()?;
-                Write::Replace {
-                    filter: by_id(&with)?,
-                    with,
-                    upsert: true,
+                let document = value()?;
+                if !document.contains_key(ID) {
+                    return Err(Error::data(NO_ID));
+                }
+                Write::Put {
+                    document,
+                    fresh: true,
                 }
             }
             Self::ReplaceOneBusinessKey => {
@@ -234,10 +238,9 @@ mod tests {
         );
         assert_eq!(
             made(Strategy::ReplaceOneDefault, &full, "", value).unwrap(),
-            Write::Replace {
-                filter: filter.clone(),
-                with,
-                upsert: true
+            Write::Put {
+                document: with,
+                fresh: true
             }
         );
         assert_eq!(

@@ -2,7 +2,7 @@
 //!
 //! Postgres counts days and microseconds from 2000-01-01, the others are given text; the calendar is Gregorian throughout.
 
-use std::fmt::Write;
+use crate::digits::padded;
 
 /// Sub-units of a second that a number counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,16 +179,23 @@ pub(crate) fn push_date(date: i32, out: &mut String) {
 fn push_day(days: i64, out: &mut String) -> &'static str {
     let (year, month, day) = civil_from_days(days);
     let (year, end) = if year > 0 { (year, "") } else { (1 - year, " BC") };
-    // A String takes everything.
-    let _ = write!(out, "{year:04}-{month:02}-{day:02}");
+    push_civil(year, month, day, out);
     end
+}
+
+fn push_civil(year: i64, month: i64, day: i64, out: &mut String) {
+    padded(year, 4, out);
+    out.push('-');
+    padded(month, 2, out);
+    out.push('-');
+    padded(day, 2, out);
 }
 
 /// Days since 1970 as `2020-01-31`; `None` outside the years 0001 to 9999, which ISO 8601 and MySQL agree on.
 pub(crate) fn push_iso_date(days: i64, out: &mut String) -> Option<()> {
     let (year, month, day) = civil_from_days(days);
     (1..=9999).contains(&year).then_some(())?;
-    let _ = write!(out, "{year:04}-{month:02}-{day:02}");
+    push_civil(year, month, day, out);
     Some(())
 }
 
@@ -220,9 +227,14 @@ pub(crate) fn instant(text: &str) -> Option<i64> {
 pub(crate) fn push_time(micros: i64, out: &mut String) {
     let (seconds, fraction) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    let _ = write!(out, "{hour:02}:{minute:02}:{second:02}");
+    padded(hour, 2, out);
+    out.push(':');
+    padded(minute, 2, out);
+    out.push(':');
+    padded(second, 2, out);
     if fraction != 0 {
-        let _ = write!(out, ".{fraction:06}");
+        out.push('.');
+        padded(fraction, 6, out);
     }
 }
 

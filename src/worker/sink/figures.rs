@@ -14,16 +14,22 @@ pub(super) struct Figures {
     put_ms_average: Metric,
     active: Metric,
     active_max: Metric,
+    active_average: Metric,
     commit_number: Metric,
     completed: Metric,
     pub(super) partitions: Metric,
     commits: Metric,
     commit_failures: Metric,
     commit_ms: Metric,
+    commit_ms_average: Metric,
     batch_max: Metric,
+    batch_average: Metric,
     pub(super) committed_at: Instant,
-    /// How long all puts have taken, and how many there were.
-    puts: (Duration, u32),
+    /// Sums and counts, for the averages of a task's life.
+    put_times: Average,
+    commit_times: Average,
+    batches: Average,
+    actives: Average,
     /// Records that were put and not flushed, and that were flushed and not committed.
     put: i64,
     flushed: i64,
@@ -54,6 +60,10 @@ impl Figures {
                 "kafka_connect_sink_task_sink_record_active_count_max",
                 "The most of them.",
             ),
+            active_average: gauge(
+                "kafka_connect_sink_task_sink_record_active_count_avg",
+                "How many of them there were after a put, on average.",
+            ),
             commit_number: gauge(
                 "kafka_connect_sink_task_offset_commit_seq_no",
                 "The number of the last commit of offsets.",
@@ -78,12 +88,23 @@ impl Figures {
                 "kafka_connect_connector_task_offset_commit_max_time_ms",
                 "The longest commit of offsets.",
             ),
+            commit_ms_average: gauge(
+                "kafka_connect_connector_task_offset_commit_avg_time_ms",
+                "The commits' time, on average.",
+            ),
             batch_max: gauge(
                 "kafka_connect_connector_task_batch_size_max",
                 "The largest batch.",
             ),
+            batch_average: gauge(
+                "kafka_connect_connector_task_batch_size_avg",
+                "The batches' size, on average.",
+            ),
             committed_at: Instant::now(),
-            puts: (Duration::ZERO, 0),
+            put_times: Average::default(),
+            commit_times: Average::default(),
+            batches: Average::default(),
+            actives: Average::default(),
             put: 0,
             flushed: 0,
         }
@@ -97,14 +118,14 @@ impl Figures {
         let records = i64::try_from(records).unwrap_or(i64::MAX);
         self.sent.add(records);
         raise(&self.batch_max, records);
+        self.batch_average.set(self.batches.with(records));
         raise(&self.put_ms, millis(took));
-        self.puts = (self.puts.0.saturating_add(took), self.puts.1.saturating_add(1));
-        self.put_ms_average
-            .set(millis(self.puts.0.checked_div(self.puts.1).unwrap_or_default()));
+        self.put_ms_average.set(self.put_times.with(millis(took)));
         self.put += records;
         let active = self.put + self.flushed;
         self.active.set(active);
         raise(&self.active_max, active);
+        self.active_average.set(self.actives.with(active));
     }
 
     /// What was put is durable.
@@ -124,6 +145,23 @@ impl Figures {
             self.commit_failures.add(1);
         }
         raise(&self.commit_ms, millis(took));
+        self.commit_ms_average.set(self.commit_times.with(millis(took)));
+    }
+}
+
+/// A sum, and of how many.
+#[derive(Default)]
+struct Average {
+    sum: i64,
+    count: i64,
+}
+
+impl Average {
+    /// The average with one more.
+    fn with(&mut self, value: i64) -> i64 {
+        self.sum = self.sum.saturating_add(value);
+        self.count += 1;
+        self.sum.checked_div(self.count).unwrap_or(0)
     }
 }
 

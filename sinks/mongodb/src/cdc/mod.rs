@@ -7,6 +7,7 @@ mod rdbms;
 use bson::{Bson, Document};
 use tapline_api::Result;
 
+use crate::id::ID;
 use crate::message::Message;
 use crate::nulls;
 use crate::write::Write;
@@ -66,6 +67,15 @@ fn remove_nulls(mut write: Write) -> Option<Write> {
             nulls::remove(with);
             with.is_empty()
         }
+        Write::Put { document, .. } => {
+            // What it is found by stays whole.
+            let id = document.remove(ID);
+            nulls::remove(document);
+            let rest = std::mem::take(document);
+            document.extend(id.map(|id| (ID.to_owned(), id)));
+            document.extend(rest);
+            document.is_empty()
+        }
         Write::Update { change, .. } => {
             if let Some(Bson::Document(set)) = change.get_mut("$set") {
                 nulls::remove(set);
@@ -106,6 +116,14 @@ mod tests {
             Some(replace(doc! {"b": 1, "c": {}}))
         );
         assert_eq!(remove_nulls(replace(doc! {"a": null})), None);
+        let put = |document: Document| Write::Put {
+            document,
+            fresh: true,
+        };
+        assert_eq!(
+            remove_nulls(put(doc! {"_id": {"k": null}, "a": null, "b": {"c": null}})),
+            Some(put(doc! {"_id": {"k": null}, "b": {}}))
+        );
         let update = |change: Document| Write::Update {
             filter: filter.clone(),
             change,

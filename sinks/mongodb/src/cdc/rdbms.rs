@@ -29,26 +29,33 @@ pub(super) fn write(message: &mut Message<'_>, seed: u64) -> Result<Option<Write
     let unavailable = |op: &str| Error::data(format!("Unknown operation type {op}"));
     Ok(Some(match op.as_str() {
         envelope::op::CREATE | envelope::op::READ | envelope::op::UPDATE => {
-            let filter = if !key.is_empty() {
-                doc! {ID: key.clone()}
-            } else if op == envelope::op::UPDATE {
-                before(message)?
-            } else {
-                doc! {ID: oid(message.sink, seed)}
+            let update = op == envelope::op::UPDATE;
+            let filter = (update && key.is_empty()).then(|| before(message)).transpose()?;
+            let after = part(message, envelope::AFTER)?.ok_or_else(|| Error::data(NO_AFTER))?;
+            let id = match &filter {
+                Some(filter) => filter.get(ID).cloned(),
+                None if key.is_empty() => Some(oid(message.sink, seed).into()),
+                None => Some(Bson::Document(key.clone())),
             };
-            let mut with = Document::new();
-            if let Some(id) = filter.get(ID) {
-                with.insert(ID, id.clone());
+            let mut document = Document::new();
+            if let Some(id) = id {
+                document.insert(ID, id);
             }
-            for (name, value) in part(message, envelope::AFTER)?.ok_or_else(|| Error::data(NO_AFTER))? {
+            for (name, value) in after {
                 if !key.contains_key(&name) {
-                    with.insert(name, value);
+                    document.insert(name, value);
                 }
             }
-            Write::Replace {
-                filter,
-                with,
-                upsert: true,
+            match filter {
+                Some(filter) => Write::Replace {
+                    filter,
+                    with: document,
+                    upsert: true,
+                },
+                None => Write::Put {
+                    document,
+                    fresh: !update,
+                },
             }
         }
         envelope::op::DELETE if key.is_empty() => Write::Delete(before(message)?),
@@ -134,10 +141,9 @@ mod tests {
             let event = format!(r#"{{"op": "{op}", "before": null, "after": {{"id": 1, "note": "a"}}}}"#);
             assert_eq!(
                 written(key, event.leak()).unwrap(),
-                Some(Write::Replace {
-                    filter: doc! {"_id": {"id": 1}},
-                    with: doc! {"_id": {"id": 1}, "note": "a"},
-                    upsert: true,
+                Some(Write::Put {
+                    document: doc! {"_id": {"id": 1}, "note": "a"},
+                    fresh: op != "u",
                 })
             );
         }
@@ -163,15 +169,11 @@ mod tests {
             written("", r#"{"op": "d", "before": {"a": 1}}"#).unwrap(),
             Some(Write::Delete(doc! {"a": 1}))
         );
-        let Some(Write::Replace { filter, with, .. }) =
-            written("", r#"{"op": "c", "after": {"a": 2}}"#).unwrap()
+        let Some(Write::Put { document, .. }) = written("", r#"{"op": "c", "after": {"a": 2}}"#).unwrap()
         else {
-            panic!("a replacement");
+            panic!("a document with an id of its own");
         };
-        assert_eq!(
-            filter.get_object_id("_id").unwrap(),
-            with.get_object_id("_id").unwrap()
-        );
+        assert!(document.get_object_id("_id").is_ok());
     }
 
     #[test]

@@ -55,9 +55,11 @@ impl Form {
         match (self, value) {
             (_, Value::Null) => out.push_str("NULL"),
             (Self::Boolean, Value::Boolean(b)) => out.push(if *b { '1' } else { '0' }),
-            (Self::Unsigned, Value::Int64(n)) => print(out, format_args!("{}", n.cast_unsigned())),
+            (Self::Unsigned, Value::Int64(n)) => {
+                out.push_str(itoa::Buffer::new().format(n.cast_unsigned()));
+            }
             (Self::Integer | Self::Unsigned, value) => {
-                print(out, format_args!("{}", value.as_i64().ok_or(Misfit)?));
+                out.push_str(itoa::Buffer::new().format(value.as_i64().ok_or(Misfit)?));
             }
             (Self::Float, Value::Float32(n)) if n.is_finite() => print(out, format_args!("{n:e}")),
             (Self::Float, Value::Float64(n)) if n.is_finite() => print(out, format_args!("{n:e}")),
@@ -130,7 +132,8 @@ fn print(out: &mut String, text: std::fmt::Arguments<'_>) {
 pub(super) fn text(value: &str, out: &mut String) {
     out.push('\'');
     let mut rest = value;
-    while let Some(at) = rest.find(['\'', '\\', '\0']) {
+    // All three are single bytes, wherever they stand.
+    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'\'' | b'\\' | 0)) {
         let (before, behind) = rest.split_at(at);
         out.push_str(before);
         out.push_str(match behind.as_bytes().first() {
