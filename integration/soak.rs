@@ -81,7 +81,7 @@ fn a_million_records_pass_a_target_that_is_away_for_a_minute() {
         (Target::MySql, 1_000_000),
         (Target::MariaDb, 1_000_000),
         (Target::Sqlite, 1_000_000),
-        (Target::Documents, 50_000),
+        (Target::Documents, 20_000),
     ] {
         let plan = sinks::Plan {
             target,

@@ -28,7 +28,7 @@ pub enum Target {
     MariaDb,
     /// A file that somebody else locks, in place of a server that is killed.
     Sqlite,
-    /// Rows as documents, with text for `_id`: the server finds no other by its index.
+    /// Rows as documents, with text for `_id`: the server looks through all of them, and is quicker with that.
     Documents,
 }
 

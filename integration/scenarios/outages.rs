@@ -38,6 +38,6 @@ fn sqlite_may_be_locked_and_the_group_rebalanced() {
 
 #[test]
 fn a_document_server_may_be_killed_and_the_group_rebalanced() {
-    // Each replacement is a transaction of its own here, synced.
+    // Each replacement looks through the whole collection here, and is a transaction of its own.
     outage(Target::Documents, 4_000);
 }
