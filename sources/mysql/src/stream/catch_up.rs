@@ -60,6 +60,11 @@ impl Stream<'_> {
         let offset = position.to_offset(Vec::new());
         let (records, bytes) = self.events.take();
         let mut marks = self.kept.marks(records.len(), &offset, &self.tables);
+        // A table that is held from here on is held after the next kill, too.
+        for mut mark in self.heard.drain(..) {
+            mark.after = records.len();
+            marks.push(mark);
+        }
         marks.push(OffsetMark {
             after: records.len(),
             partition: run_partition(self.options.naming.prefix()),
