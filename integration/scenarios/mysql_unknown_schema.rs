@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tapline_harness::pipeline::mysql_source;
-use tapline_harness::{Mysql, Worker, eventually, read_topic};
+use tapline_harness::{Mysql, Worker, end_offset, eventually, read_topic};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -20,6 +20,77 @@ fn a_table_of_mysql_whose_schema_is_not_known_holds_up_nobody_and_is_read_again(
 #[test]
 fn a_table_of_mariadb_whose_schema_is_not_known_holds_up_nobody_and_is_read_again() {
     goes_on("held_maria", mariadb());
+}
+
+/// Its rows were read, the worker was killed while it read another table's, and the table was changed meanwhile.
+#[test]
+fn a_table_that_is_held_before_a_killed_snapshot_goes_on_is_read_again() {
+    const ROWS: i64 = 300_000;
+    let (name, server) = ("held_before", mysql());
+    let run = |sql: &str| server.execute(&format!("use {name}; {sql}"));
+    server.execute(&format!("create database {name}"));
+    run(&format!(
+        "create table small (id int primary key, x int);
+         insert into small values (1, 1), (2, 2);
+         create table large (id int primary key, v varchar(100));
+         set cte_max_recursion_depth = {ROWS};
+         insert into large with recursive s(i) as (select 1 union all select i + 1 from s where i < {ROWS})
+           select i, repeat('x', 100) from s;
+         analyze table small, large"
+    ));
+    let mut worker = Worker::start(TAPLINE, &[("value.converter.schemas.enable", "false")], &[]);
+    let bootstrap = worker.bootstrap();
+    let mut source = mysql_source(server, &bootstrap, name, &format!("{name}[.].*"));
+    source["snapshot.tables.order.by.row.count"] = "ascending".into();
+    source["internal.snapshot.chunk.bytes"] = "131072".into();
+    worker.put_connector(name, &source);
+    let (small, large) = (format!("{name}.{name}.small"), format!("{name}.{name}.large"));
+    eventually("it reads the second table", PATIENCE, || {
+        match end_offset(&bootstrap, &large) {
+            0 => Err("it does not".to_owned()),
+            _ => Ok(()),
+        }
+    });
+    worker.kill();
+    run(
+        "set sql_log_bin = 0; alter table small add column odd int; set sql_log_bin = 1;
+         insert into small values (3, 3, 3); update small set x = 10 where id = 1;
+         alter table small add column late varchar(9) default 'late'",
+    );
+    worker.restart();
+    let rows = || -> BTreeMap<String, Value> {
+        let records = read_topic(&bootstrap, &small);
+        let after = |record: &tapline_harness::Record| record.value_json()["after"].clone();
+        records
+            .iter()
+            .map(after)
+            .map(|row| (row["id"].to_string(), row))
+            .collect()
+    };
+    eventually("its rows are read again", PATIENCE, || {
+        let rows = rows();
+        let all = rows.len() == 3 && rows.values().all(|row| row["late"] == "late");
+        match all && rows["1"]["x"] == 10 {
+            true => Ok(()),
+            false => Err(format!("{rows:?}")),
+        }
+    });
+    eventually("the other table is there", PATIENCE, || {
+        match end_offset(&bootstrap, &large) {
+            ROWS.. => Ok(()),
+            found => Err(format!("{found} rows")),
+        }
+    });
+    worker.wait_running(name);
+    let log = worker.process().log();
+    assert!(
+        log.contains("goes on where it was killed"),
+        "the kill came too late"
+    );
+    assert!(
+        log.contains("are left out until its schema is known"),
+        "it was held"
+    );
 }
 
 fn goes_on(name: &str, server: &Mysql) {
