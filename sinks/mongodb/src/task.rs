@@ -4,6 +4,7 @@
 //! server refuses is its record's error: it is reported, and where that is tolerated the writes behind it go on.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -22,6 +23,8 @@ use crate::namespace::Namespace;
 use crate::settings::{Tolerance, Topic};
 use crate::write::Write;
 
+/// So many records at a time become documents, which take several times the bytes.
+const SLICE: usize = 1000;
 /// The server's code for a key that is there already.
 const DUPLICATE: i32 = 11000;
 
@@ -74,8 +77,16 @@ impl SinkTask for Task {
         let Some(running) = &mut self.0 else {
             return Err(Error::fatal("used before it was started"));
         };
-        for group in running.groups(batch).await? {
-            running.write(batch, &group).await?;
+        if let Some(sink) = batch.first() {
+            running.topic(&sink.record.topic)?;
+        }
+        let mut first = 0;
+        while first < batch.len() {
+            let slice = first..running.slice(batch, first);
+            first = slice.end;
+            for group in running.groups(batch, slice).await? {
+                running.write(batch, &group).await?;
+            }
         }
         Ok(())
     }
@@ -105,12 +116,26 @@ impl Running {
         Ok(index)
     }
 
-    /// Every record's write, by collection.
-    async fn groups(&mut self, batch: &[SinkRecord]) -> Result<Vec<Group>> {
+    /// Where the records end that are made documents together: all of them where bulks are counted or cut by the user.
+    fn slice(&self, batch: &[SinkRecord], first: usize) -> usize {
+        let counted = self
+            .topics
+            .iter()
+            .any(|topic| topic.rate.is_some() || topic.most != usize::MAX);
+        if counted {
+            batch.len()
+        } else {
+            batch.len().min(first + SLICE)
+        }
+    }
+
+    /// The writes of a range of records, by collection.
+    async fn groups(&mut self, batch: &[SinkRecord], range: Range<usize>) -> Result<Vec<Group>> {
         let now = DateTime::now();
         let mut groups: Vec<Group> = Vec::new();
         let mut last: Option<(Arc<str>, usize)> = None;
-        for (record, sink) in batch.iter().enumerate() {
+        let records = batch.iter().enumerate().take(range.end).skip(range.start);
+        for (record, sink) in records {
             let topic = match &last {
                 Some((name, index)) if *name == sink.record.topic => *index,
                 _ => {
