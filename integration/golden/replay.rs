@@ -190,30 +190,54 @@ fn run(worker: &mut Worker, target: &mut dyn Target, recording: &Recording) {
             .events
             .iter()
             .find(|e| e.topic.starts_with(&heartbeats));
+        // the recording's script let one more come: with it goes the last commit
         if let Some(event) = recorded {
-            wait(&*worker, Duration::from_secs(5), || records(&event.topic) > 0);
+            let so_far = records(&event.topic);
+            wait(&*worker, Duration::from_secs(5), || {
+                records(&event.topic) > so_far
+            });
         }
     }
 }
 
 /// Runs the fixture's statements. The recorded connector was hundreds of milliseconds behind them, so that where it looks
 /// into the catalog (which columns may be null, their defaults) it saw what the last statement left. Ours is held while
-/// they run, to see the same; unless they wait for what the connector does.
+/// they run, to see the same; unless they wait for what the connector does. Signals wait for it in between: what is written
+/// from one pause to the next comes in one piece there too, or what a signal makes the connector write would stand between.
 fn statements(worker: &mut Worker, target: &dyn Target, recording: &Recording) {
     let pid = worker.process().pid();
-    let held = !recording.stream.contains("sleep(") && !recording.outcome.events.is_empty();
-    let send = |signal: &str| {
-        let status = Command::new("kill").args([signal, &pid.to_string()]).status();
-        assert!(status.expect("kill runs").success());
-    };
-    if held {
+    let making = recording.outcome.events.is_empty();
+    let held = |work: &dyn Fn()| {
+        let send = |signal: &str| {
+            let status = Command::new("kill").args([signal, &pid.to_string()]).status();
+            assert!(status.expect("kill runs").success());
+        };
         send("-STOP");
-    }
-    target.sql(&recording.stream);
-    target.end();
-    if held {
+        work();
         send("-CONT");
+    };
+    let sleeps = recording.stream.contains("sleep(");
+    if making || sleeps && recording.setting("signal.data.collection").is_none() {
+        target.sql(&recording.stream);
+        return target.end();
     }
+    if !sleeps {
+        return held(&|| {
+            target.sql(&recording.stream);
+            target.end();
+        });
+    }
+    let lines: Vec<&str> = recording.stream.lines().collect();
+    let pause = |line: &str| line.contains("sleep(");
+    for piece in lines.chunk_by(|one, next| pause(one) == pause(next)) {
+        let text = piece.join("\n") + "\n";
+        if pause(&text) {
+            target.sql(&text);
+        } else {
+            held(&|| target.sql(&text));
+        }
+    }
+    target.end();
 }
 
 /// The signal that the recording's script sent by the Kafka channel.

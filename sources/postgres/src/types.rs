@@ -349,7 +349,10 @@ mod tests {
             &PgType::base(oid::NUMERIC, "numeric"),
             (10 << 16 | 2) + 4,
         );
-        assert_eq!(numeric.name().map(|n| &**n), Some("org.apache.kafka.connect.data.Decimal"));
+        assert_eq!(
+            numeric.name().map(|n| &**n),
+            Some("org.apache.kafka.connect.data.Decimal")
+        );
         assert_eq!(numeric.parameter("scale").map(|p| &**p), Some("2"));
         assert_eq!(
             numeric.parameter("connect.decimal.precision").map(|p| &**p),
