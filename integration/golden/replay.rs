@@ -94,7 +94,8 @@ fn missing_plugin(worker: &Worker, recording: &Recording) -> Option<String> {
         .config
         .iter()
         .filter(|(name, _)| {
-            name.ends_with(".converter") || name.starts_with("transforms.") && name.ends_with(".type")
+            let transformation = || name.strip_prefix("transforms.")?.strip_suffix(".type");
+            name.ends_with(".converter") || transformation().is_some_and(|name| !name.contains('.'))
         })
         .find(|(_, class)| !known.contains(&class.as_str()))
         .map(|(name, class)| format!("{name}={class}"))
