@@ -10,6 +10,10 @@
 //! and refuses what would leave a gap (KIP-98). That needs the order kept: after a failure the later batches on their
 //! way fail too, and the whole rest goes again from the first. At most five are on their way, which is how many a broker
 //! remembers.
+//!
+//! A broker that does not know the producer takes any number for the first (`ProducerAppendInfo.checkSequence`). So at the
+//! beginning, and after a failure, one batch goes alone: were two on their way and the first refused, as by a broker that has
+//! not heard of its new topic yet, the second might be appended before it.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -27,6 +31,8 @@ pub(super) struct Lane<L> {
     next: i32,
     /// Something failed, and other answers are still to come.
     broken: bool,
+    /// The broker has acknowledged something since the last failure.
+    sure: bool,
     /// Not before then, after a failure.
     resting: Option<Instant>,
     /// The connection of what is outstanding.
@@ -48,6 +54,7 @@ impl<L> Default for Lane<L> {
             sent: VecDeque::new(),
             next: 0,
             broken: false,
+            sure: false,
             resting: None,
             link: 0,
         }
@@ -62,7 +69,9 @@ impl<L> Lane<L> {
 
     /// Whether there is anything to send, now or later.
     pub(super) fn has_next(&self) -> bool {
-        !self.broken && (self.first_again().is_some() || !self.queued.is_empty())
+        !self.broken
+            && (self.sure || self.outstanding() == 0)
+            && (self.first_again().is_some() || !self.queued.is_empty())
     }
 
     /// Not before then.
@@ -107,6 +116,7 @@ impl<L> Lane<L> {
 
     /// The broker has it.
     pub(super) fn acknowledged(&mut self, sequence: i32) -> Option<L> {
+        self.sure = true;
         self.remove(sequence)
     }
 
@@ -123,6 +133,7 @@ impl<L> Lane<L> {
         if let Some(sent) = self.sent.get_mut(at) {
             sent.outstanding = false;
         }
+        self.sure = false;
         self.rest(then);
         self.broken = self.outstanding() > 0;
     }
@@ -149,6 +160,7 @@ impl<L> Lane<L> {
         }
         self.next = 0;
         self.broken = false;
+        self.sure = false;
     }
 
     /// Everything that is not acknowledged.
@@ -210,49 +222,61 @@ mod tests {
         std::iter::from_fn(|| lane.take(link, ID).map(|(sequence, _)| sequence)).collect()
     }
 
-    #[test]
-    fn after_a_failure_all_goes_again_in_order_once_every_answer_is_in() {
-        let now = Instant::now();
-        let mut lane = lane(&[2, 3, 1]);
-        assert_eq!(sequences(&mut lane, 1), [0, 2, 5]);
-        lane.failed(0, now);
-        assert!(!lane.has_next(), "two answers are still to come");
-        lane.push(sealed(1), 3);
-        lane.failed(2, now);
-        lane.failed(5, now);
-        assert_eq!(sequences(&mut lane, 2), [0, 2, 5, 6]);
+    /// A lane whose broker knows the producer: the first of these batches is acknowledged.
+    fn known(counts: &[usize]) -> Lane<usize> {
+        let mut lane = lane(counts);
+        assert_eq!(sequences(&mut lane, 1), [0], "the first goes alone");
         assert_eq!(lane.acknowledged(0), Some(0));
-        assert_eq!(lane.acknowledged(0), None);
-        assert!(lane.is_first(2));
-        assert_eq!(lane.drain().collect::<Vec<_>>(), [1, 2, 3]);
+        lane
+    }
+
+    #[test]
+    fn after_a_failure_all_goes_again_in_order_once_every_answer_is_in_the_first_alone() {
+        let now = Instant::now();
+        let mut lane = known(&[1, 2, 3, 1]);
+        assert_eq!(sequences(&mut lane, 1), [1, 3, 6]);
+        lane.failed(1, now);
+        assert!(!lane.has_next(), "two answers are still to come");
+        lane.push(sealed(1), 4);
+        lane.failed(3, now);
+        lane.failed(6, now);
+        assert_eq!(sequences(&mut lane, 2), [1]);
+        assert_eq!(lane.acknowledged(1), Some(1));
+        assert_eq!(sequences(&mut lane, 2), [3, 6, 7]);
+        assert_eq!(lane.acknowledged(1), None);
+        assert!(lane.is_first(3));
+        assert_eq!(lane.drain().collect::<Vec<_>>(), [2, 3, 4]);
     }
 
     #[test]
     fn a_batch_waits_for_the_answers_over_the_old_connection() {
-        let mut lane = lane(&[1, 1]);
-        assert_eq!(lane.take(1, ID).map(|(sequence, _)| sequence), Some(0));
+        let mut lane = known(&[1, 1, 1]);
+        assert_eq!(lane.take(1, ID).map(|(sequence, _)| sequence), Some(1));
         assert!(lane.take(2, ID).is_none());
-        assert_eq!(lane.acknowledged(0), Some(0));
-        assert_eq!(lane.take(2, ID).map(|(sequence, _)| sequence), Some(1));
+        assert_eq!(lane.acknowledged(1), Some(1));
+        assert_eq!(lane.take(2, ID).map(|(sequence, _)| sequence), Some(2));
     }
 
     #[test]
     fn after_a_rejected_batch_a_new_producer_numbers_anew() {
-        let mut lane = lane(&[4, 2, 2]);
-        assert_eq!(sequences(&mut lane, 1), [0, 4, 6]);
-        assert_eq!(lane.rejected(0), Some(0));
+        let mut lane = known(&[1, 4, 2, 2]);
+        assert_eq!(sequences(&mut lane, 1), [1, 5, 7]);
+        assert_eq!(lane.rejected(1), Some(1));
         assert!(!lane.has_next());
-        lane.failed(4, Instant::now());
-        lane.failed(6, Instant::now());
+        lane.failed(5, Instant::now());
+        lane.failed(7, Instant::now());
         lane.renewed();
-        assert_eq!(sequences(&mut lane, 1), [0, 2]);
-        assert_eq!(lane.oldest(), Some(&1));
+        assert_eq!(sequences(&mut lane, 1), [0]);
+        assert_eq!(lane.oldest(), Some(&2));
+        assert_eq!(lane.acknowledged(0), Some(2));
+        assert_eq!(sequences(&mut lane, 1), [2]);
     }
 
-    /// A broker as KIP-98 has it: batches in sequence are appended, known ones acknowledged again, gaps refused.
+    /// A broker as KIP-98 has it: batches in sequence are appended, known ones acknowledged again, gaps refused; but any
+    /// number is taken for the first.
     #[derive(Default)]
     struct Broker {
-        next: i32,
+        next: Option<i32>,
         appended: Vec<i32>,
     }
 
@@ -261,11 +285,11 @@ mod tests {
             if self.appended.contains(&sequence) {
                 return Ok(());
             }
-            if sequence != self.next {
+            if self.next.is_some_and(|next| next != sequence) {
                 return Err(());
             }
             self.appended.push(sequence);
-            self.next = sequence + count;
+            self.next = Some(sequence + count);
             Ok(())
         }
     }

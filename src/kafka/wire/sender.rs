@@ -3,6 +3,10 @@
 //! It alone holds what is known of topics, brokers and batches on their way; nothing in it waits. What takes time happens
 //! in tasks of its own and comes back as an event: connecting, reading answers, asking the cluster.
 
+mod answers;
+mod links;
+mod topics;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
@@ -10,19 +14,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use rdkafka::error::RDKafkaErrorCode as Code;
-use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc::{Receiver, Sender as Channel, channel};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{Verdict, code_of, may_pass};
 use super::batch::Records;
-use super::cluster::{self, Ask, Led, Told};
-use super::connection::{Connection, answer_of, frame};
+use super::cluster::{self, Ask, Told};
 use super::lane::Lane;
 use super::load::Load;
 use super::settings::Settings;
@@ -186,13 +185,6 @@ struct Request {
     parts: HashMap<usize, i32>,
 }
 
-/// A request in the making.
-#[derive(Default)]
-struct Draft {
-    parts: HashMap<usize, (i32, Bytes)>,
-    size: usize,
-}
-
 impl Sender {
     fn new(settings: Settings, spare: Arc<Spare>, events: Channel<Event>, asks: Channel<Ask>) -> Self {
         Self {
@@ -312,250 +304,6 @@ impl Sender {
         }
     }
 
-    fn on_told(&mut self, told: io::Result<Told>) {
-        self.asking = false;
-        let told = match told {
-            Ok(told) => told,
-            Err(error) => {
-                tracing::info!(client = %self.settings.dial.client, "no metadata: {error}");
-                self.ask_at = Some(Instant::now() + self.ask_pace.wait());
-                return;
-            }
-        };
-        match told.identity {
-            Some(Ok((producer, epoch))) => self.identity = Identity::Known(producer, epoch),
-            Some(Err(code)) if may_pass(code) || matches!(code, 15 | 16 | 51) => {}
-            Some(Err(code)) => self.refuse(code_of(code), &format!("no producer id: Kafka error {code}")),
-            None => {}
-        }
-        if !told.brokers.is_empty() {
-            self.brokers = told.brokers;
-        }
-        let mut unsettled = false;
-        for (name, led) in told.topics {
-            unsettled |= !self.on_topic(&name, led);
-        }
-        let resting = std::mem::take(&mut self.resting);
-        self.list_all(resting);
-        if unsettled || !matches!(self.identity, Identity::Known(..)) {
-            self.ask_at = Some(Instant::now() + self.ask_pace.wait());
-        } else {
-            self.ask_at = None;
-            self.ask_pace.reset();
-        }
-    }
-
-    /// Whether all is known that there is to know of the topic.
-    fn on_topic(&mut self, name: &StrBytes, led: Result<Vec<Led>, i16>) -> bool {
-        let Some(topic) = self.topics.get_mut(name) else {
-            return true;
-        };
-        let led = match led {
-            Ok(led) if !led.is_empty() => led,
-            Ok(_) => return false,
-            Err(code) => {
-                let since = *topic.unknown_since.get_or_insert_with(Instant::now);
-                if may_pass(code) && since.elapsed() < UNKNOWN {
-                    return false;
-                }
-                let why = format!(
-                    "no metadata of topic {name}: Kafka error {code}",
-                    name = name.as_str()
-                );
-                let refusal = Refusal {
-                    code: code_of(code),
-                    why,
-                };
-                for reply in topic.waiting.drain(..) {
-                    let _gone = reply.send(Err(refusal.clone()));
-                }
-                topic.wanted = false;
-                topic.unknown_since = None;
-                for at in topic.lanes.clone() {
-                    self.fail_lane(at, refusal.code, &refusal.why);
-                }
-                return true;
-            }
-        };
-        topic.unknown_since = None;
-        topic.wanted = false;
-        for Led { partition, leader } in &led {
-            let place = usize::try_from(*partition).unwrap_or(usize::MAX);
-            match topic.lanes.get(place) {
-                Some(at) => {
-                    if let Some(known) = self.lanes.get_mut(*at) {
-                        known.leader = *leader;
-                    }
-                }
-                None if place == topic.lanes.len() => {
-                    topic.lanes.push(self.lanes.len());
-                    self.lanes.push(Partition {
-                        topic: name.clone(),
-                        index: *partition,
-                        leader: *leader,
-                        lane: Lane::default(),
-                        listed: false,
-                        pace: self.settings.pace(),
-                    });
-                }
-                None => {}
-            }
-        }
-        let count = u32::try_from(topic.lanes.len()).unwrap_or(u32::MAX);
-        topic.count.store(count, Ordering::Release);
-        for reply in topic.waiting.drain(..) {
-            let _gone = reply.send(Ok(topic.count.clone()));
-        }
-        led.iter().all(|led| led.leader.is_some())
-    }
-
-    fn on_answer(&mut self, id: u64, mut answer: Bytes) -> io::Result<()> {
-        let Some(link) = self.links.values_mut().find(|link| link.id == id) else {
-            return Ok(());
-        };
-        let version = link.up.as_ref().map_or(PRODUCE, |(version, _)| *version);
-        let (correlation, answer) = answer_of::<ProduceRequest>(&mut answer, version)?;
-        let request = match link.requests.pop_front() {
-            Some(request) if request.correlation == correlation => request,
-            _ => return Err(io::Error::other("an answer that nobody waits for")),
-        };
-        if let Ok(throttle @ 1..) = u64::try_from(answer.throttle_time_ms) {
-            link.muted = Some(Instant::now() + Duration::from_millis(throttle));
-        }
-        let waiting = std::mem::take(&mut link.waiting);
-        self.settle(request, &answer);
-        self.list_all(waiting);
-        Ok(())
-    }
-
-    /// What each batch of a request came to.
-    fn settle(&mut self, mut request: Request, answer: &ProduceResponse) {
-        for topic in &answer.responses {
-            for part in &topic.partition_responses {
-                let lanes = self.topics.get(&topic.name.0).map(|topic| &topic.lanes);
-                let at = lanes
-                    .and_then(|lanes| lanes.get(usize::try_from(part.index).ok()?))
-                    .copied();
-                if let Some((at, sequence)) = at.and_then(|at| request.parts.remove_entry(&at)) {
-                    let said = part.error_message.as_ref().map_or("", |message| message.as_str());
-                    self.judge(at, sequence, part.error_code, said);
-                }
-            }
-        }
-        for (at, sequence) in request.parts {
-            self.again(at, sequence);
-        }
-    }
-
-    fn judge(&mut self, at: usize, sequence: i32, code: i16, said: &str) {
-        let Some(partition) = self.lanes.get_mut(at) else {
-            return;
-        };
-        match Verdict::of(code) {
-            Verdict::Done => {
-                partition.pace.reset();
-                if let Some(load) = partition.lane.acknowledged(sequence) {
-                    load.settled();
-                }
-                self.list(at);
-            }
-            Verdict::Again => self.again(at, sequence),
-            Verdict::Elsewhere => {
-                self.again(at, sequence);
-                self.stale = true;
-            }
-            Verdict::Gap if !partition.lane.is_first(sequence) => self.again(at, sequence),
-            Verdict::Gap | Verdict::Renew => {
-                tracing::warn!(
-                    client = %self.settings.dial.client,
-                    "topic {} partition {}: the broker has lost this producer's place (Kafka error {code}); another producer id is asked for",
-                    partition.topic.as_str(),
-                    partition.index,
-                );
-                self.again(at, sequence);
-                self.identity = Identity::Spent;
-            }
-            Verdict::Never(what) => {
-                let why = format!(
-                    "topic {} partition {}: Kafka error {code} {said}",
-                    partition.topic.as_str(),
-                    partition.index
-                );
-                if let Some(load) = partition.lane.rejected(sequence) {
-                    load.failed(what, &why);
-                }
-                self.identity = Identity::Spent;
-            }
-            Verdict::Fatal(what) => {
-                let why = format!("topic {}: Kafka error {code} {said}", partition.topic.as_str());
-                self.fail_lane(at, what, &why);
-            }
-        }
-    }
-
-    fn again(&mut self, at: usize, sequence: i32) {
-        if let Some(partition) = self.lanes.get_mut(at) {
-            let wait = partition.pace.wait();
-            partition.lane.failed(sequence, Instant::now() + wait);
-        }
-        self.list(at);
-    }
-
-    fn fail_lane(&mut self, at: usize, code: Code, why: &str) {
-        if let Some(partition) = self.lanes.get_mut(at) {
-            for load in partition.lane.drain() {
-                load.failed(code, why);
-                self.identity = Identity::Spent;
-            }
-        }
-    }
-
-    /// Nothing can be sent any more.
-    fn refuse(&mut self, code: Code, why: &str) {
-        for at in 0..self.lanes.len() {
-            self.fail_lane(at, code, why);
-        }
-        let refusal = Refusal {
-            code,
-            why: why.to_owned(),
-        };
-        for topic in self.topics.values_mut() {
-            for reply in topic.waiting.drain(..) {
-                let _gone = reply.send(Err(refusal.clone()));
-            }
-        }
-        self.refused = Some(refusal);
-    }
-
-    fn drop_link(&mut self, id: u64, why: &str) {
-        let Some((broker, _)) = self.links.iter().find(|(_, link)| link.id == id) else {
-            return;
-        };
-        let broker = *broker;
-        let Some(link) = self.links.remove(&broker) else {
-            return;
-        };
-        link.task.abort();
-        let busy = !link.requests.is_empty() || !link.waiting.is_empty();
-        if busy {
-            tracing::info!(client = %self.settings.dial.client, "the connection to broker {broker} is lost: {why}");
-            // Whoever leads now may be another.
-            self.stale = true;
-        }
-        for request in &link.requests {
-            for (at, sequence) in &request.parts {
-                self.again(*at, *sequence);
-            }
-        }
-        for at in link.waiting {
-            let rest = Instant::now() + self.lanes.get_mut(at).map_or(TICK, |lane| lane.pace.wait());
-            if let Some(partition) = self.lanes.get_mut(at) {
-                partition.lane.rest(rest);
-            }
-            self.list(at);
-        }
-    }
-
     /// Notes that a lane may have something to send.
     fn list(&mut self, at: usize) {
         if let Some(partition) = self.lanes.get_mut(at)
@@ -649,155 +397,6 @@ impl Sender {
             }
         }
     }
-
-    fn ask(&mut self, now: Instant) {
-        let identity = matches!(self.identity, Identity::None);
-        let wanted = self.stale || identity || self.topics.values().any(|topic| topic.wanted);
-        if self.ask_at.is_some_and(|at| at <= now) {
-            self.ask_at = None;
-        }
-        if self.asking || !wanted || self.ask_at.is_some() || self.refused.is_some() {
-            return;
-        }
-        let stale = std::mem::take(&mut self.stale);
-        if stale {
-            self.refreshed = now;
-        }
-        let topics = self
-            .topics
-            .iter()
-            .filter(|(_, topic)| topic.wanted || stale)
-            .map(|(name, _)| name.clone())
-            .collect();
-        self.asking = self.asks.try_send(Ask { topics, identity }).is_ok();
-    }
-
-    fn send_all(&mut self, producer: (i64, i16), now: Instant) {
-        let mut drafts: BTreeMap<i32, Draft> = BTreeMap::new();
-        while let Some(at) = self.ready.pop_front() {
-            let Some(partition) = self.lanes.get_mut(at) else {
-                continue;
-            };
-            let Some(leader) = partition
-                .leader
-                .filter(|_| partition.lane.resting().is_none_or(|until| until <= now))
-            else {
-                self.stale |= partition.leader.is_none();
-                self.resting.push(at);
-                continue;
-            };
-            if !self.links.contains_key(&leader) && !self.connect(leader) {
-                self.stale = true;
-                if let Some(partition) = self.lanes.get_mut(at) {
-                    partition.leader = None;
-                }
-                self.resting.push(at);
-                continue;
-            }
-            let draft = drafts.entry(leader).or_default();
-            // A request holds one batch of a partition, and not more than the broker takes.
-            let full = draft.size >= self.settings.request_bytes || draft.parts.contains_key(&at);
-            if full {
-                let draft = std::mem::take(draft);
-                self.send(leader, draft, now);
-            }
-            let Some(link) = self.links.get_mut(&leader) else {
-                continue;
-            };
-            if link.up.is_none() || link.muted.is_some() || link.requests.len() >= self.settings.in_flight {
-                link.waiting.push(at);
-                continue;
-            }
-            let Some(partition) = self.lanes.get_mut(at) else {
-                continue;
-            };
-            partition.listed = false;
-            if let Some((sequence, bytes)) = partition.lane.take(link.id, producer) {
-                let draft = drafts.entry(leader).or_default();
-                draft.size += bytes.len();
-                draft.parts.insert(at, (sequence, bytes));
-                self.list(at);
-            }
-        }
-        for (leader, draft) in drafts {
-            self.send(leader, draft, now);
-        }
-    }
-
-    fn send(&mut self, leader: i32, draft: Draft, now: Instant) {
-        let Some(link) = self.links.get_mut(&leader) else {
-            return;
-        };
-        let Some((version, frames)) = &link.up else { return };
-        if draft.parts.is_empty() {
-            return;
-        }
-        link.correlation = link.correlation.wrapping_add(1);
-        let mut topics: BTreeMap<StrBytes, Vec<PartitionProduceData>> = BTreeMap::new();
-        let mut parts = HashMap::with_capacity(draft.parts.len());
-        for (at, (sequence, bytes)) in draft.parts {
-            parts.insert(at, sequence);
-            if let Some(partition) = self.lanes.get(at) {
-                let data = PartitionProduceData::default()
-                    .with_index(partition.index)
-                    .with_records(Some(bytes));
-                topics.entry(partition.topic.clone()).or_default().push(data);
-            }
-        }
-        let topics = topics
-            .into_iter()
-            .map(|(name, data)| {
-                TopicProduceData::default()
-                    .with_name(TopicName(name))
-                    .with_partition_data(data)
-            })
-            .collect();
-        let timeout = i32::try_from(self.settings.dial.request.as_millis()).unwrap_or(i32::MAX);
-        let request = ProduceRequest::default()
-            .with_transactional_id(None)
-            .with_acks(-1)
-            .with_timeout_ms(timeout)
-            .with_topic_data(topics);
-        let sent = frame(&request, *version, link.correlation, &self.settings.dial.client)
-            .is_ok_and(|frame| frames.try_send(frame).is_ok());
-        link.requests.push_back(Request {
-            correlation: link.correlation,
-            at: now,
-            parts,
-        });
-        if !sent {
-            let id = link.id;
-            self.drop_link(id, "it was closed");
-        }
-    }
-
-    /// Begins to connect to a broker; `false` when its address is not known.
-    fn connect(&mut self, broker: i32) -> bool {
-        let Some(address) = self.brokers.get(&broker) else {
-            return false;
-        };
-        let id = self.next_link;
-        self.next_link += 1;
-        let task = tokio::spawn(link(
-            id,
-            address.clone(),
-            self.settings.clone(),
-            self.events.clone(),
-        ));
-        self.links.insert(
-            broker,
-            Link {
-                id,
-                up: None,
-                task: task.abort_handle(),
-                requests: VecDeque::new(),
-                muted: None,
-                correlation: 0,
-                waiting: Vec::new(),
-            },
-        );
-        true
-    }
 }
 
 impl Drop for Sender {
@@ -806,45 +405,4 @@ impl Drop for Sender {
             link.task.abort();
         }
     }
-}
-
-/// A connection's life: requests go out as they come, answers come back as events.
-async fn link(id: u64, address: String, settings: Settings, events: Channel<Event>) {
-    let lived = async {
-        let connection = Connection::open(&address, &settings.dial).await?;
-        let version = connection.speaks.version::<ProduceRequest>(PRODUCE)?;
-        let Connection {
-            mut reader,
-            mut writer,
-            ..
-        } = connection;
-        let (frames, mut outgoing) = channel::<Bytes>(settings.in_flight);
-        let up = Event::Up {
-            link: id,
-            version,
-            frames,
-        };
-        let _gone = events.send(up).await;
-        let write = async {
-            while let Some(frame) = outgoing.recv().await {
-                writer.write_all(&frame).await?;
-            }
-            io::Result::Ok(())
-        };
-        let read = async {
-            loop {
-                let answer = reader.next().await?;
-                let _gone = events.send(Event::Answer { link: id, answer }).await;
-            }
-        };
-        tokio::select! {
-            written = write => written,
-            read = read => read,
-        }
-    };
-    let why = match lived.await {
-        Ok(()) => "it was closed".to_owned(),
-        Err(error) => format!("{address}: {error}"),
-    };
-    let _gone = events.send(Event::Lost { link: id, why }).await;
 }
