@@ -1,7 +1,7 @@
 //! What a snapshot of MySQL reads, by its options: queries of one's own, tables that are left out, modes.
 
 use crate::{TAPLINE, mysql};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tapline_harness::pipeline::mysql_source;
 use tapline_harness::{Worker, end_offset, eventually, read_topic};
@@ -22,6 +22,7 @@ fn a_snapshot_of_mysql_reads_what_its_options_say() {
          create table big (id int primary key, v varchar(20));
          create table small (id int primary key, v varchar(20));
          create table later (id int primary key, v varchar(20));
+         create table asked (id varchar(40) primary key, type varchar(40), data varchar(2000));
          insert into big with recursive s(i) as (select 1 union all select i + 1 from s where i < 900)
            select i, if(i % 3 = 0, 'kept', 'left') from s;
          insert into small values (1, 'one'); insert into later values (1, 'one');
@@ -58,6 +59,7 @@ fn a_snapshot_of_mysql_reads_what_its_options_say() {
         (&query, &of),
         ("snapshot.include.collection.list", &only),
         ("snapshot.tables.order.by.row.count", "ascending"),
+        ("signal.data.collection", "my_snaps.asked"),
         ("notification.enabled.channels", "sink"),
         ("notification.sink.topic.name", "my_snaps.told"),
     ];
@@ -93,6 +95,19 @@ fn a_snapshot_of_mysql_reads_what_its_options_say() {
     ];
     worker.put_connector("based", &config("based", &settings));
     wait("based", "big", &[("r", 900)]);
+    // A filter of a blocking snapshot may be a statement of its own.
+    let asked = json!({
+        "data-collections": [format!("{NAME}.big")],
+        "type": "BLOCKING",
+        "additional-conditions": [{
+            "data-collection": format!("{NAME}.big"),
+            "filter": format!("select v, id from {NAME}.big where id <= 10;"),
+        }],
+    });
+    server.execute(&format!(
+        "insert into {NAME}.asked values ('of ten', 'execute-snapshot', '{asked}')"
+    ));
+    wait("some", "big", &[("r", 310)]);
 
     server.execute(&format!("insert into {NAME}.later values (2, 'two')"));
     wait("some", "later", &[("c", 1), ("r", 0)]);

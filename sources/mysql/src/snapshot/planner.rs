@@ -53,10 +53,12 @@ impl Database for Planner<'_> {
             return Ok(None);
         };
         let name = id.to_string();
+        let asked = self.execute.and_then(|execute| execute.query(&name));
+        let query = asked.or_else(|| self.options.overrides.of(&name));
         let mut source = Source {
             plan: Plan::new(table.clone(), self.options, &self.source)?,
             index: None,
-            query: self.options.overrides.of(&name).map(str::to_owned),
+            query: query.map(|query| query.trim_end().trim_end_matches(';').to_owned()),
         };
         let stored = match self.offsets {
             Some(offsets) if self.resumes => {
