@@ -22,7 +22,7 @@ fn room(buf: &mut BytesMut) -> &mut BytesMut {
 }
 
 impl Stream {
-    /// Waits for more bytes, then takes what has gathered behind them, up to [`GATHERED`] and a little more; how much that
+    /// Waits for more bytes, then takes what has gathered behind them, up to 256 KiB and a little more; how much that
     /// was. Cancel-safe.
     ///
     /// # Errors
