@@ -68,8 +68,9 @@ pub struct Producer {
     /// Names by their address, each held so that its address stays its own.
     by_address: HashMap<usize, (Arc<str>, usize)>,
     last: Option<(usize, usize)>,
-    /// Bytes in open batches, and since when there are any.
+    /// Bytes and records in open batches, and since when there are any.
     open: usize,
+    waiting: usize,
     since: Option<Instant>,
     _ends: DropGuard,
 }
@@ -128,6 +129,7 @@ impl Producer {
             by_address: HashMap::new(),
             last: None,
             open: 0,
+            waiting: 0,
             since: None,
             _ends: cancel.drop_guard(),
         })
@@ -169,6 +171,7 @@ impl Producer {
             .push(timestamp, record.key, record.value, record.headers);
         open.load.add(batch);
         self.open += open.records.size() - before;
+        self.waiting += 1;
         // Thousands of tables with a little each are bounded like one with much.
         if self.open > self.settings.queue {
             return self.flush(cancel);
@@ -204,7 +207,7 @@ impl Producer {
 
     /// Records that are sent and not yet settled.
     pub fn in_flight(&self) -> usize {
-        self.room.records()
+        self.room.records() + self.waiting
     }
 
     /// A topic's place among those known; `None` when cancelled.
@@ -246,8 +249,9 @@ impl Producer {
     ) -> Result<bool> {
         let Open { records, mut load } = open;
         let size = records.size();
-        self.open = self.open.saturating_sub(size - batch::HEADER);
         let count = usize::try_from(records.count()).unwrap_or(0);
+        self.open = self.open.saturating_sub(size - batch::HEADER);
+        self.waiting = self.waiting.saturating_sub(count);
         load.held = loop {
             if let Some(held) = self.room.take(size, count, LOOK) {
                 break Some(held);

@@ -101,6 +101,8 @@ pub(super) struct Pipeline {
 
 /// Topics known by address; more than that are asked for again.
 const TOPICS: usize = 10_000;
+/// How long to wait for acknowledgements of what came before a failure.
+const LAST: std::time::Duration = std::time::Duration::from_secs(5);
 /// A buffer that one large record has grown is given back.
 const BUFFER: usize = 1 << 20;
 
@@ -168,8 +170,27 @@ impl Pipeline {
         })
     }
 
-    /// Until the sender has gone and all is handed over, or something fails.
+    /// Until the sender has gone and all is acknowledged, or something fails.
     pub(super) fn run(mut self) -> Result<()> {
+        let taken = self.take_all();
+        if matches!(taken, Ok(false)) {
+            return Ok(());
+        }
+        // What came before a failure is sent all the same. A producer that is dropped drops what it has, so the
+        // acknowledgements are waited for, which the loop looks for; after a failure not for long.
+        let flushed = self.outlet.flush(&self.abandon);
+        let until = taken.is_err().then(|| Instant::now() + LAST);
+        while self.outlet.in_flight() > 0
+            && !self.abandon.is_cancelled()
+            && until.is_none_or(|until| Instant::now() < until)
+        {
+            std::thread::park_timeout(std::time::Duration::from_millis(2));
+        }
+        taken.and(flushed).map(|_| ())
+    }
+
+    /// Hands over what comes, until the sender has gone; `false` when the task has given up meanwhile.
+    fn take_all(&mut self) -> Result<bool> {
         loop {
             let received = match self.outlet.due() {
                 Some(due) => self.receiver.recv_until(due, &self.runtime),
@@ -178,29 +199,21 @@ impl Pipeline {
                     None => Received::Ended,
                 },
             };
-            let ended = matches!(received, Received::Ended);
-            if let Received::Item(batch, held) = received {
-                if !self.batch(batch)? {
-                    return Ok(());
+            match received {
+                Received::Item(batch, held) => {
+                    if !self.batch(batch)? {
+                        return Ok(false);
+                    }
+                    drop(held);
                 }
-                drop(held);
+                Received::Late => {}
+                Received::Ended => return Ok(true),
             }
-            let due = self
-                .outlet
-                .due()
-                .is_some_and(|due| ended || due <= Instant::now());
+            let due = self.outlet.due().is_some_and(|due| due <= Instant::now());
             if due && !self.outlet.flush(&self.abandon)? {
-                return Ok(());
-            }
-            if ended {
-                break;
+                return Ok(false);
             }
         }
-        // A producer that is dropped drops what it has: wait for the acknowledgements, which the loop looks for.
-        while self.outlet.in_flight() > 0 && !self.abandon.is_cancelled() {
-            std::thread::park_timeout(std::time::Duration::from_millis(2));
-        }
-        Ok(())
     }
 
     /// Hands a batch over; `false` when the task has given up meanwhile.

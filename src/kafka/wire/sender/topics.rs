@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use kafka_protocol::protocol::StrBytes;
+use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::super::answer::{code_of, may_pass};
 use super::super::cluster::{Ask, Led, Told};
@@ -123,10 +124,16 @@ impl Sender {
                 None => {}
             }
         }
-        let count = u32::try_from(topic.lanes.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(led.len()).unwrap_or(u32::MAX);
+        let gone: Vec<usize> = topic.lanes.iter().skip(led.len()).copied().collect();
         topic.count.store(count, Ordering::Release);
         for reply in topic.waiting.drain(..) {
             let _gone = reply.send(Ok(topic.count.clone()));
+        }
+        for at in gone {
+            // It was deleted and made anew.
+            let why = format!("topic {} has only {count} partitions now", name.as_str());
+            self.fail_lane(at, Code::UnknownTopicOrPartition, &why);
         }
         led.iter().all(|led| led.leader.is_some())
     }
