@@ -82,7 +82,7 @@ pub fn copy_slot(bench: &Bench, name: &str) {
 
 /// Drops the slot, once its reader is gone.
 pub fn drop_slot(bench: &Bench, name: &str) {
-    let sql = bench.postgres().sql(DATABASE);
+    let sql = bench.postgres().sql("postgres");
     let drop = format!(
         "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = '{name}'"
     );

@@ -179,9 +179,14 @@ impl Producer {
         Ok(true)
     }
 
-    /// When what is open must go: `linger.ms` after its first record.
+    /// When what is open must go: `linger.ms` after its first record, or at once while nothing is on its way, which a
+    /// later record could be batched with.
     pub fn due(&self) -> Option<Instant> {
-        Some(self.since? + self.settings.linger)
+        let since = self.since?;
+        Some(match self.room.records() {
+            0 => since,
+            _ => since + self.settings.linger,
+        })
     }
 
     /// Sends what is open. Waits while there is no room, unless cancelled (`Ok(false)`).
