@@ -41,6 +41,8 @@ impl Sender {
             Ok(told) => told,
             Err(error) => {
                 tracing::info!(client = %self.settings.dial.client, "no metadata: {error}");
+                // Who asked for leaders still wants to know them.
+                self.stale = true;
                 self.ask_at = Some(Instant::now() + self.ask_pace.wait());
                 return;
             }
