@@ -85,11 +85,7 @@ impl ConsumerContext for Context {
         } else {
             let partitions = list.elements().iter().map(partition).collect();
             self.rebalance.revoked(partitions, consumer.assignment_lost());
-            if cooperative {
-                consumer.incremental_unassign(list)
-            } else {
-                consumer.unassign()
-            }
+            self.release(consumer, list, cooperative)
         };
         if let Err(error) = done {
             tracing::warn!(client = self.name, "could not take over an assignment: {error}");
@@ -98,6 +94,24 @@ impl ConsumerContext for Context {
 }
 
 impl Context {
+    /// Lets partitions go, none of them paused: librdkafka would still hold one so when it is assigned again, which a
+    /// consumer that has gone on meanwhile would never hear of.
+    fn release(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        list: &TopicPartitionList,
+        cooperative: bool,
+    ) -> rdkafka::error::KafkaResult<()> {
+        if self.paused.load(Ordering::Acquire) {
+            consumer.resume(list)?;
+        }
+        if cooperative {
+            consumer.incremental_unassign(list)
+        } else {
+            consumer.unassign()
+        }
+    }
+
     fn assign(
         &self,
         consumer: &BaseConsumer<Self>,
