@@ -92,7 +92,9 @@ macro_rules! suite {
                 updates_write_only_rows_that_are_there,
                 a_record_that_is_refused_is_named_and_the_others_can_go_on, a_text_that_is_too_long_names_its_column,
                 a_value_of_another_type_names_its_column, a_number_that_is_too_big_names_its_column,
-                a_missing_right_names_the_table_and_the_first_record, a_database_that_is_not_there_is_said,
+                a_column_that_must_have_a_value_and_gets_none_is_named, a_type_that_can_not_become_the_columns_names_it,
+                a_missing_right_names_the_table_and_the_first_record, a_missing_right_to_change_tables_names_the_table,
+                a_database_that_is_not_there_is_said,
                 records_without_a_schema_are_refused_by_name, composite_keys_of_several_types_find_their_rows,
                 more_rows_than_a_statement_takes_are_one_transaction);
             #[test]

@@ -313,11 +313,7 @@ pub fn a_record_that_is_refused_is_named_and_the_others_can_go_on(subject: &Subj
 
 pub fn a_text_that_is_too_long_names_its_column(subject: &Subject) {
     // SQLite takes any length.
-    if subject
-        .settings
-        .iter()
-        .any(|(_, value)| value.starts_with("jdbc:sqlite"))
-    {
+    if subject.is("jdbc:sqlite") {
         return;
     }
     let table = int_and_text("narrow");
@@ -339,6 +335,51 @@ pub fn a_text_that_is_too_long_names_its_column(subject: &Subject) {
     ] {
         assert!(trace.contains(part), "no {part} in {trace}");
     }
+}
+
+/// A column of the table that no field of the record is for.
+pub fn a_column_that_must_have_a_value_and_gets_none_is_named(subject: &Subject) {
+    let table = int_and_text("lacking");
+    subject.rows("create table lacking (id integer primary key, note varchar(9), must varchar(9) not null)");
+    let error = subject
+        .sink(UPSERT)
+        .put(&[table.write("c", pair(1, "a"))])
+        .unwrap_err();
+    assert_eq!((error.kind(), error.record()), (Kind::Data, Some(0)));
+    says(
+        &error,
+        &[
+            "topic 'lacking', partition 3, offset 42",
+            "table 'lacking'",
+            "must",
+        ],
+    );
+}
+
+/// Schema evolution adds columns; those that are there stay as they are.
+pub fn a_type_that_can_not_become_the_columns_names_it(subject: &Subject) {
+    let strict = if subject.is("jdbc:sqlite") { "strict" } else { "" };
+    subject.rows(&format!(
+        "create table changed (id integer primary key, amount integer) {strict}"
+    ));
+    let place = "topic 'changed', partition 3, offset 42";
+    for (schema, value) in [
+        (text(), "seven".into()),
+        (
+            Schema::array(int()).optional().build(),
+            Value::Array(vec![Value::Int32(1)]),
+        ),
+    ] {
+        let table = Table::new("changed", &[("id", int()), ("amount", schema)]);
+        let error = subject
+            .sink(UPSERT)
+            .put(&[table.write("c", vec![Value::Int32(1), value])])
+            .unwrap_err();
+        assert_eq!(error.record(), Some(0), "{}", error.trace());
+        assert_ne!(error.kind(), Kind::Retriable, "{}", error.trace());
+        says(&error, &[place, "table 'changed'", "amount"]);
+    }
+    assert_eq!(subject.rows("select count(*) from changed"), ["0"]);
 }
 
 /// Each part stands in the trace.
@@ -402,10 +443,41 @@ pub fn a_missing_right_names_the_table_and_the_first_record(subject: &Subject) {
     says(&error, &[place, "table 'guarded'", "denied", "guarded"]);
 }
 
-pub fn a_database_that_is_not_there_is_said(subject: &Subject) {
-    // SQLite makes it.
+pub fn a_missing_right_to_change_tables_names_the_table(subject: &Subject) {
+    // Files have no rights of their own.
     if subject.is("jdbc:sqlite") {
         return;
+    }
+    subject.rows("create table kept (id integer primary key)");
+    let reader = subject.reader("kept");
+    let reader = reader.each_ref().map(|(name, value)| (*name, value.as_str()));
+    for name in ["kept", "made"] {
+        let error = subject
+            .sink(&[UPSERT, &reader].concat())
+            .put(&[int_and_text(name).write("c", pair(1, "a"))])
+            .unwrap_err();
+        assert_eq!(error.kind(), Kind::Config, "{}", error.trace());
+        let (place, table) = (
+            format!("topic '{name}', partition 3, offset 42"),
+            format!("collection '{name}'"),
+        );
+        // Postgres: must be owner of table; permission denied for schema. MySQL: command denied to user.
+        let owner = error.trace().contains("must be owner");
+        says(&error, &[&place, &table, if owner { name } else { "denied" }]);
+    }
+}
+
+pub fn a_database_that_is_not_there_is_said(subject: &Subject) {
+    if subject.is("jdbc:sqlite") {
+        // SQLite makes it, where its folder is there.
+        let url = subject.setting("connection.url").to_owned() + ".nowhere/x.db";
+        let config = [("connection.url", url.as_str())];
+        let refused = subject
+            .try_sink(&config)
+            .and_then(|mut sink| sink.put(&[int_and_text("t").write("c", pair(1, "a"))]));
+        let error = refused.expect_err("refused");
+        assert_eq!(error.kind(), Kind::Config, "{}", error.trace());
+        return says(&error, &["unable to open"]);
     }
     let url = subject.setting("connection.url").to_owned() + "_nowhere";
     let config = [("connection.url", url.as_str())];

@@ -51,8 +51,8 @@ impl Subject {
     pub fn reader(&self, table: &str) -> [(&'static str, String); 2] {
         let url = self.setting("connection.url");
         let database = url.rsplit('/').next().unwrap_or_default();
-        // Names of users are the server's, and of 32 characters at most.
-        let user = format!("reader_{}", &database[..database.len().min(8)]);
+        // Names of users are the server's, as those of the scenarios' tables are.
+        let user = format!("reader_{table}");
         if self.is("jdbc:postgresql") {
             self.rows(&format!("create role {user} login"));
             self.rows(&format!("grant select on {table} to {user}"));

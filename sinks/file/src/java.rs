@@ -90,7 +90,7 @@ fn structure(row: &Struct, out: &mut BytesMut) {
     out.put_u8(b'}');
 }
 
-/// `java.util.Date.toString` in UTC: `Thu Jan 01 00:00:00 UTC 1970`.
+/// `java.util.Date.toString` in UTC: `Thu Jan 01 00:00:00 UTC 1970`. The year before the year 1 is 1, of another era.
 fn date(millis: i64, out: &mut BytesMut) {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = [
@@ -99,6 +99,7 @@ fn date(millis: i64, out: &mut BytesMut) {
     let seconds = millis.div_euclid(1000);
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil(days);
+    let year = if year > 0 { year } else { 1 - year };
     let pick = |names: &[&'static str], index: i64| {
         usize::try_from(index)
             .ok()
@@ -109,7 +110,7 @@ fn date(millis: i64, out: &mut BytesMut) {
     write(
         out,
         format_args!(
-            "{} {} {day:02} {:02}:{:02}:{:02} UTC {year:04}",
+            "{} {} {day:02} {:02}:{:02}:{:02} UTC {year}",
             pick(&DAYS, days.rem_euclid(7)),
             pick(&MONTHS, month - 1),
             second / 3600,
@@ -119,15 +120,28 @@ fn date(millis: i64, out: &mut BytesMut) {
     );
 }
 
-/// Year, month and day of a day since 1970-01-01, Gregorian throughout.
+/// The first day of the Gregorian calendar, 1582-10-15; before it Java counts in the Julian one.
+const GREGORIAN: i64 = -141_427;
+
+/// Year, month and day of a day since 1970-01-01.
 ///
 /// <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>
 fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    // Years begin in March here, so that a leap day is a year's last.
+    let (year, day_of_year) = if days < GREGORIAN {
+        let shifted = days + 719_470;
+        let day_of_cycle = shifted.rem_euclid(1461);
+        let year_of_cycle = (day_of_cycle - day_of_cycle / 1460) / 365;
+        let year = year_of_cycle + shifted.div_euclid(1461) * 4;
+        (year, day_of_cycle - 365 * year_of_cycle)
+    } else {
+        let shifted = days + 719_468;
+        let day_of_era = shifted.rem_euclid(146_097);
+        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let year = year_of_era + shifted.div_euclid(146_097) * 400;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        (year, day_of_year)
+    };
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 {
@@ -135,13 +149,17 @@ fn civil(days: i64) -> (i64, i64, i64) {
     } else {
         shifted_month - 9
     };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+    (year + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use tapline_api::Headers;
+    use tapline_api::config::Config;
+    use tapline_api::convert::Converter;
+    use tapline_formats::json;
 
     fn printed(value: &Value, schema: Option<&Schema>) -> String {
         let mut out = BytesMut::new();
@@ -211,5 +229,24 @@ mod tests {
             printed(&Value::Int64(-1), Some(&timestamp)),
             "Wed Dec 31 23:59:59 UTC 1969"
         );
+    }
+
+    #[test]
+    fn lines_are_those_that_kafka_connect_wrote() {
+        // By Kafka Connect 4.3.1, in UTC, of these messages with schemas.
+        let (messages, lines) = (
+            include_str!("../recorded/values.jsonl"),
+            include_str!("../recorded/values.txt"),
+        );
+        let mut converter = json::Converter::new(&Config::new()).unwrap();
+        let mut out = BytesMut::new();
+        for message in messages.lines() {
+            let message = Bytes::from_static(message.as_bytes());
+            let read = converter.decode(&"t".into(), &Headers::default(), Some(message));
+            let (schema, value) = read.unwrap();
+            print(&value, schema.as_deref(), &mut out);
+            out.put_u8(b'\n');
+        }
+        assert_eq!(std::str::from_utf8(&out).unwrap(), lines);
     }
 }

@@ -4,9 +4,12 @@
 //!
 //! <https://www.mongodb.com/docs/manual/reference/command/update/>
 
-use bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, cstr};
+use std::borrow::Cow;
+
+use bson::{Bson, Document, RawArrayBuf, RawDocument, RawDocumentBuf, cstr};
 use tapline_api::{Error, Result};
 
+use crate::document;
 use crate::id::ID;
 use crate::write::Write;
 
@@ -42,40 +45,35 @@ impl Write {
     }
 
     /// As it stands in its command.
-    fn statement(&self, verb: Verb) -> Result<RawDocumentBuf> {
-        let raw = |document: &Document| {
-            RawDocumentBuf::try_from(document)
-                .map_err(|error| Error::data("the document can't be written as BSON").cause(error))
-        };
-        let update = |filter: RawDocumentBuf, with: RawDocumentBuf, upsert: bool| {
+    fn statement(&self, verb: Verb) -> Result<Cow<'_, RawDocument>> {
+        let update = |filter: &RawDocument, with: &RawDocument, upsert: bool| {
             let mut statement = RawDocumentBuf::new();
             statement.append(cstr!("q"), filter);
             statement.append(cstr!("u"), with);
             statement.append(cstr!("upsert"), upsert);
-            statement
+            Cow::Owned(statement)
         };
         let statement = match self {
-            Self::Insert(document) => raw(document)?,
-            Self::Put { document, .. } if verb == Verb::Insert => raw(document)?,
+            Self::Insert(document) => Cow::Borrowed(&**document),
+            Self::Put { document, .. } if verb == Verb::Insert => Cow::Borrowed(&**document),
             Self::Put { document, .. } => {
-                let with = raw(document)?;
                 let mut filter = RawDocumentBuf::new();
-                if let Ok(Some(id)) = with.get(ID) {
+                if let Ok(Some(id)) = document.get(ID) {
                     filter.append(cstr!("_id"), id);
                 }
-                update(filter, with, true)
+                update(&filter, document, true)
             }
             Self::Replace { filter, with, upsert }
             | Self::Update {
                 filter,
                 change: with,
                 upsert,
-            } => update(raw(filter)?, raw(with)?, *upsert),
+            } => update(filter, with, *upsert),
             Self::Delete(filter) => {
                 let mut statement = RawDocumentBuf::new();
-                statement.append(cstr!("q"), raw(filter)?);
+                statement.append(cstr!("q"), &**filter);
                 statement.append(cstr!("limit"), 1_i32);
-                statement
+                Cow::Owned(statement)
             }
         };
         if statement.as_bytes().len() > DOCUMENT_BYTES {
@@ -150,10 +148,10 @@ pub(crate) fn command(writes: &[Write], first: usize, making: Making<'_>) -> Res
         if count > 0 && bytes > COMMAND_BYTES {
             break;
         }
-        statements.push(statement);
+        statements.push(&*statement);
         count += 1;
     }
-    let mut body = RawDocumentBuf::new();
+    let mut body = document::with_room(bytes + bytes / 8 + 256).map_err(|error| (first, error))?;
     let list = match making.verb {
         Verb::Insert => {
             body.append(cstr!("insert"), making.collection);
@@ -286,7 +284,7 @@ pub(crate) fn may_pass(code: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bson::doc;
+    use bson::{doc, rawdoc};
 
     fn making(verb: Verb, guessed: bool) -> Making<'static> {
         Making {
@@ -302,7 +300,7 @@ mod tests {
     #[test]
     fn many_new_documents_in_a_row_are_inserted_and_others_replaced() {
         let put = |n: i32, fresh: bool| Write::Put {
-            document: doc! {"_id": n, "a": 1},
+            document: rawdoc! {"_id": n, "a": 1},
             fresh,
         };
         let mut writes: Vec<Write> = (0..40).map(|n| put(n, n != 20)).collect();
@@ -324,7 +322,7 @@ mod tests {
             doc! {"q": {"_id": 20}, "u": {"_id": 20, "a": 1}, "upsert": true}.into()
         );
         // An insert that was asked for is never one that may be there.
-        writes[5] = Write::Insert(doc! {"_id": 5});
+        writes[5] = Write::Insert(rawdoc! {"_id": 5});
         assert_eq!(next(&writes, 0, true), Some((Verb::Update, false)));
     }
 
@@ -347,15 +345,15 @@ mod tests {
 
     #[test]
     fn writes_of_one_kind_in_a_row_are_one_command() {
-        let delete = |n: i32| Write::Delete(doc! {"_id": n});
+        let delete = |n: i32| Write::Delete(rawdoc! {"_id": n});
         let replace = |n: i32| Write::Replace {
-            filter: doc! {"_id": n},
-            with: doc! {"_id": n, "a": 1},
+            filter: rawdoc! {"_id": n},
+            with: rawdoc! {"_id": n, "a": 1},
             upsert: true,
         };
         let update = Write::Update {
-            filter: doc! {"_id": 3},
-            change: doc! {"$set": {"a": 1}},
+            filter: rawdoc! {"_id": 3},
+            change: rawdoc! {"$set": {"a": 1}},
             upsert: false,
         };
         let writes = [
@@ -363,7 +361,7 @@ mod tests {
             update,
             delete(1),
             delete(2),
-            Write::Insert(doc! {"x": 1}),
+            Write::Insert(rawdoc! {"x": 1}),
         ];
         let made = |first| {
             let (verb, guessed) = next(&writes, first, true).unwrap();
@@ -394,7 +392,7 @@ mod tests {
 
     #[test]
     fn a_command_is_cut_at_its_bytes_and_a_document_that_is_too_long_is_the_error() {
-        let write = |bytes: usize| Write::Insert(doc! {"a": "x".repeat(bytes)});
+        let write = |bytes: usize| Write::Insert(rawdoc! {"a": "x".repeat(bytes)});
         let writes = [write(3 << 20), write(3 << 20), write(17 << 20)];
         let count = |first| {
             command(&writes, first, making(Verb::Insert, false))

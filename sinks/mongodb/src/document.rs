@@ -1,11 +1,12 @@
-//! From Connect's values to BSON documents.
+//! From Connect's values to BSON documents, in one go to the bytes that the server reads.
 //!
 //! What a record holds decides how it is read: a struct by its schema, a map as it is, a string as (extended) JSON, bytes as
 //! BSON. Of semantic names only Connect's own four count, as in MongoDB's connector: Debezium's types are plain numbers and
 //! strings.
 
+use bson::raw::{CStr, RawBinaryRef};
 use bson::spec::BinarySubtype;
-use bson::{Binary, Bson, DateTime, Decimal128, Document};
+use bson::{Bson, DateTime, Decimal128, Document, RawArrayBuf, RawBsonRef, RawDocumentBuf};
 use num_bigint::{BigInt, Sign};
 use tapline_api::schema::{Field, logical};
 use tapline_api::{Error, Result, Schema, Struct, Value};
@@ -15,21 +16,23 @@ const DIGITS: u32 = 34;
 /// What is added to its exponent.
 const BIAS: i32 = 6176;
 
-/// The document that a key or a value is; `None` for null.
+/// The document that a key or a value is, to be changed; `None` for null.
 pub(crate) fn of(value: &Value) -> Result<Option<Document>> {
     Ok(Some(match value {
         Value::Null => return Ok(None),
-        Value::Struct(row) => structure(row)?,
-        Value::Map(entries) => map(entries, None)?,
         Value::String(text) => parse(text)?,
         Value::Bytes(bytes) => Document::from_reader(bytes.as_ref())
             .map_err(|error| Error::data("the bytes are not a BSON document").cause(error))?,
-        other => {
-            return Err(Error::data(format!(
-                "No converter present due to unexpected object type: {}",
-                other.java_class()
-            )));
-        }
+        other => match raw(other)? {
+            Some(raw) => Document::try_from(&raw)
+                .map_err(|error| Error::data("the document can't be read again").cause(error))?,
+            None => {
+                return Err(Error::data(format!(
+                    "No converter present due to unexpected object type: {}",
+                    other.java_class()
+                )));
+            }
+        },
     }))
 }
 
@@ -48,74 +51,126 @@ pub(crate) fn bson(json: serde_json::Value) -> Result<Bson> {
     Bson::try_from(json).map_err(|error| Error::data("Failed to parse JSON").cause(error))
 }
 
-fn structure(row: &Struct) -> Result<Document> {
-    let mut document = Document::new();
-    for (field, value) in row.schema().fields().iter().zip(row.values()) {
-        document.insert(&**field.name(), in_field(field, value)?);
-    }
-    Ok(document)
+/// The document that a struct or a map is, as it goes to the server; `None` for all other values.
+pub(crate) fn raw(value: &Value) -> Result<Option<RawDocumentBuf>> {
+    Ok(Some(match value {
+        Value::Struct(row) => structure(row)?,
+        Value::Map(entries) => map(entries, None)?,
+        _ => return Ok(None),
+    }))
 }
 
-/// A field's value; a null is its default, where it has one.
-fn in_field(field: &Field, value: &Value) -> Result<Bson> {
+/// An empty document with room for so many bytes: grown, it would be copied as often as it doubles.
+pub(crate) fn with_room(bytes: usize) -> Result<RawDocumentBuf> {
+    let mut empty = Vec::with_capacity(bytes.max(5));
+    empty.extend_from_slice(&[5, 0, 0, 0, 0]);
+    RawDocumentBuf::from_bytes(empty).map_err(|error| Error::fatal("no empty document").cause(error))
+}
+
+/// Appends a struct's field; a null is its default, where it has one.
+pub(crate) fn field(out: &mut RawDocumentBuf, field: &Field, value: &Value) -> Result<()> {
     let schema = field.schema();
     let value = match (value, schema.default()) {
         (Value::Null, Some(default)) => default,
         (value, _) => value,
     };
-    self::value(value, Some(schema))
+    append(out, field.name(), value, Some(schema))
         .map_err(|error| Error::data(format!("error while processing field {}", field.name())).cause(error))
 }
 
-fn map(entries: &[(Value, Value)], schema: Option<&Schema>) -> Result<Document> {
-    let schema = schema.and_then(Schema::value_schema).map(|schema| &**schema);
-    let mut document = Document::new();
-    for (key, value) in entries {
-        let Value::String(key) = key else {
+/// Appends a map's entry.
+pub(crate) fn entry(
+    out: &mut RawDocumentBuf,
+    (key, value): &(Value, Value),
+    schema: Option<&Schema>,
+) -> Result<()> {
+    match key {
+        Value::String(key) => append(out, key, value, schema),
+        _ => {
             let class = key.java_class();
-            return Err(Error::data(format!("the key of a map is no string but {class}")));
-        };
-        document.insert(&**key, self::value(value, schema)?);
+            Err(Error::data(format!("the key of a map is no string but {class}")))
+        }
+    }
+}
+
+fn append(out: &mut RawDocumentBuf, name: &str, value: &Value, schema: Option<&Schema>) -> Result<()> {
+    let name: &CStr = name
+        .try_into()
+        .map_err(|error| Error::data("the document can't be written as BSON").cause(error))?;
+    written(value, schema, |raw| out.append(name, raw))
+}
+
+pub(crate) fn structure(row: &Struct) -> Result<RawDocumentBuf> {
+    let mut document = RawDocumentBuf::new();
+    for (known, value) in row.schema().fields().iter().zip(row.values()) {
+        field(&mut document, known, value)?;
     }
     Ok(document)
 }
 
-/// Any value, by its schema where it has one.
-fn value(value: &Value, schema: Option<&Schema>) -> Result<Bson> {
+fn map(entries: &[(Value, Value)], schema: Option<&Schema>) -> Result<RawDocumentBuf> {
+    let schema = schema.and_then(Schema::value_schema).map(|schema| &**schema);
+    let mut document = RawDocumentBuf::new();
+    for one in entries {
+        entry(&mut document, one, schema)?;
+    }
+    Ok(document)
+}
+
+fn array(items: &[Value], schema: Option<&Schema>) -> Result<RawArrayBuf> {
+    let schema = schema.and_then(Schema::value_schema).map(|schema| &**schema);
+    let mut array = RawArrayBuf::new();
+    for item in items {
+        written(item, schema, |raw| array.push(raw))?;
+    }
+    Ok(array)
+}
+
+/// Gives any value, by its schema where it has one, to who writes it.
+fn written(value: &Value, schema: Option<&Schema>, write: impl FnOnce(RawBsonRef<'_>)) -> Result<()> {
     let name = schema.and_then(Schema::name).map(|name| &**name);
-    Ok(match value {
-        Value::Null => Bson::Null,
-        Value::Boolean(b) => Bson::Boolean(*b),
-        Value::Int8(n) => Bson::Int32((*n).into()),
-        Value::Int16(n) => Bson::Int32((*n).into()),
+    let at = |millis| RawBsonRef::DateTime(DateTime::from_millis(millis));
+    let (list, inner);
+    let raw = match value {
+        Value::Null => RawBsonRef::Null,
+        Value::Boolean(b) => RawBsonRef::Boolean(*b),
+        Value::Int8(n) => RawBsonRef::Int32((*n).into()),
+        Value::Int16(n) => RawBsonRef::Int32((*n).into()),
         Value::Int32(n) => match name {
-            Some(logical::DATE) => Bson::DateTime(DateTime::from_millis(i64::from(*n) * 86_400_000)),
-            Some(logical::TIME) => Bson::DateTime(DateTime::from_millis((*n).into())),
-            _ => Bson::Int32(*n),
+            Some(logical::DATE) => at(i64::from(*n) * 86_400_000),
+            Some(logical::TIME) => at((*n).into()),
+            _ => RawBsonRef::Int32(*n),
         },
-        Value::Int64(n) if name == Some(logical::TIMESTAMP) => Bson::DateTime(DateTime::from_millis(*n)),
-        Value::Int64(n) => Bson::Int64(*n),
-        Value::Float32(n) => Bson::Double((*n).into()),
-        Value::Float64(n) => Bson::Double(*n),
-        Value::String(text) => Bson::String((**text).to_owned()),
+        Value::Int64(n) if name == Some(logical::TIMESTAMP) => at(*n),
+        Value::Int64(n) => RawBsonRef::Int64(*n),
+        Value::Float32(n) => RawBsonRef::Double((*n).into()),
+        Value::Float64(n) => RawBsonRef::Double(*n),
+        Value::String(text) => RawBsonRef::String(text),
         Value::Bytes(bytes) if name == Some(logical::DECIMAL) => {
             let scale = schema
                 .and_then(|schema| schema.parameter(logical::SCALE))
                 .and_then(|scale| scale.parse().ok());
-            Bson::Decimal128(decimal(bytes, scale.unwrap_or(0))?)
+            RawBsonRef::Decimal128(decimal(bytes, scale.unwrap_or(0))?)
         }
-        Value::Bytes(bytes) => Bson::Binary(Binary {
+        Value::Bytes(bytes) => RawBsonRef::Binary(RawBinaryRef {
             subtype: BinarySubtype::Generic,
-            bytes: bytes.to_vec(),
+            bytes,
         }),
         Value::Array(items) => {
-            let schema = schema.and_then(Schema::value_schema).map(|schema| &**schema);
-            let items = items.iter().map(|item| self::value(item, schema));
-            Bson::Array(items.collect::<Result<_>>()?)
+            list = array(items, schema)?;
+            RawBsonRef::Array(&list)
         }
-        Value::Map(entries) => Bson::Document(map(entries, schema)?),
-        Value::Struct(row) => Bson::Document(structure(row)?),
-    })
+        Value::Map(entries) => {
+            inner = map(entries, schema)?;
+            RawBsonRef::Document(&inner)
+        }
+        Value::Struct(row) => {
+            inner = structure(row)?;
+            RawBsonRef::Document(&inner)
+        }
+    };
+    write(raw);
+    Ok(())
 }
 
 /// `unscaled` × 10^-`scale`, exactly, or an error that says what does not fit.

@@ -3,6 +3,7 @@
 //! ```text
 //!  put ─▶ message      key and value as documents, when something needs them
 //!      ─▶ cdc, or processors and a write model strategy: one write a record
+//!         (straight: in one go, where nothing changes the document)
 //!      ─▶ bulk         commands of writes of one kind, in order, cut by bytes
 //!      ─▶ task         sends them, reads what each write came to
 //! ```
@@ -25,6 +26,7 @@ mod processors;
 mod projection;
 mod rename;
 mod settings;
+mod straight;
 mod task;
 mod write;
 

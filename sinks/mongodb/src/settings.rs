@@ -12,6 +12,7 @@ use crate::options::{CONFIG, ID, MAPPER, MODEL, POST, REFUSED};
 use crate::processors::Processor;
 use crate::projection::Projection;
 use crate::rename::Renamer;
+use crate::straight::Straight;
 use crate::write::Strategy as WriteStrategy;
 
 /// The start of a topic's own options.
@@ -44,6 +45,8 @@ pub(crate) struct Topic {
     /// After how many bulks to wait, and how long.
     pub(crate) rate: Option<(usize, Duration)>,
     pub(crate) tolerance: Tolerance,
+    /// The short way that its records may take.
+    pub(crate) straight: Option<Straight>,
 }
 
 fn invalid(option: &str, value: &str, what: &str) -> Error {
@@ -103,7 +106,7 @@ impl Topic {
         refuse_what_is_not_there(&config)?;
         let id = id(&parsed)?;
         let delete = delete(&parsed, &id)?;
-        Ok(Self {
+        let mut topic = Self {
             mapper: mapper(&parsed, topic)?,
             handler: handler(&parsed)?,
             without_nulls: parsed.boolean("change.data.capture.handler.remove.null.values")?,
@@ -129,7 +132,10 @@ impl Topic {
                 Some("none") => Tolerance::None,
                 Some(_) => Tolerance::All,
             },
-        })
+            straight: None,
+        };
+        topic.straight = Straight::of(&topic);
+        Ok(topic)
     }
 }
 

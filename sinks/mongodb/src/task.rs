@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bson::{Bson, DateTime, doc};
+use bson::{Bson, DateTime, Document, RawDocumentBuf, cstr};
 use tapline_api::config::Config;
 use tapline_api::record::SinkRecord;
 use tapline_api::sink::{ErrantRecordReporter, SinkContext, SinkTask};
@@ -25,6 +25,8 @@ use crate::write::Write;
 
 /// So many records at a time become documents, which take several times the bytes.
 const SLICE: usize = 1000;
+/// Bytes of a document, until one is made.
+const ROOM: usize = 256;
 /// The server's code for a key that is there already.
 const DUPLICATE: i32 = 11000;
 
@@ -132,6 +134,8 @@ impl Running {
     /// The writes of a range of records, by collection.
     async fn groups(&mut self, batch: &[SinkRecord], range: Range<usize>) -> Result<Vec<Group>> {
         let now = DateTime::now();
+        // As many bytes as the document before.
+        let mut room = ROOM;
         let mut groups: Vec<Group> = Vec::new();
         let mut last: Option<(Arc<str>, usize)> = None;
         let records = batch.iter().enumerate().take(range.end).skip(range.start);
@@ -148,9 +152,12 @@ impl Running {
                 continue;
             };
             let mut message = Message::new(sink);
-            let made = settings.made(&mut message, self.seed, now);
+            let made = settings.made(&mut message, self.seed, now, room);
             let (namespace, write) = match made {
-                Ok(Some(made)) => made,
+                Ok(Some(made)) => {
+                    room = made.1.room();
+                    made
+                }
                 Ok(None) => continue,
                 Err(error) => {
                     self.refuse(topic, batch, record, error).await?;
@@ -289,18 +296,15 @@ impl Running {
         let Some(Write::Insert(document)) = group.writes.get(index) else {
             return Ok(false);
         };
-        let (true, Some(id)) = (of_place, document.get(ID)) else {
+        let (true, Ok(Some(id))) = (of_place, document.get(ID)) else {
             return Ok(false);
         };
-        let find = doc! {
-            "find": &group.namespace.collection,
-            "filter": {ID: id.clone()},
-            "limit": 1_i32,
-            "singleBatch": true,
-        };
-        let Ok(find) = bson::RawDocumentBuf::try_from(&find) else {
-            return Ok(false);
-        };
+        let (mut find, mut filter) = (RawDocumentBuf::new(), RawDocumentBuf::new());
+        filter.append(cstr!("_id"), id);
+        find.append(cstr!("find"), group.namespace.collection.as_str());
+        find.append(cstr!("filter"), filter);
+        find.append(cstr!("limit"), 1_i32);
+        find.append(cstr!("singleBatch"), true);
         let answer = self.client.run(&group.namespace.database, find).await;
         let answer = answer.map_err(Failure::into_error)?;
         let found = answer
@@ -374,17 +378,21 @@ impl Running {
 
 impl Topic {
     /// A record's write; `None` where there is nothing to do. The namespace is `None` where all have one.
-    fn made(
+    pub(crate) fn made(
         &self,
         message: &mut Message<'_>,
         seed: u64,
         now: DateTime,
+        room: usize,
     ) -> Result<Option<(Option<Namespace>, Write)>> {
         let namespace = if self.mapper.is_fixed() {
             None
         } else {
             Some(self.mapper.map(message)?)
         };
+        if let Some(write) = self.straight(message, seed, room)? {
+            return Ok(Some((namespace, write)));
+        }
         let write = match self.handler {
             Some(handler) => handler.write(message, seed, self.without_nulls)?,
             None => {
@@ -394,10 +402,11 @@ impl Topic {
                 Some(self.modelled(message, seed, now)?)
             }
         };
-        Ok(write.map(|write| (namespace, write)))
+        let encoded = write.as_ref().map(Write::encoded).transpose()?;
+        Ok(encoded.map(|write| (namespace, write)))
     }
 
-    fn modelled(&self, message: &mut Message<'_>, seed: u64, now: DateTime) -> Result<Write> {
+    fn modelled(&self, message: &mut Message<'_>, seed: u64, now: DateTime) -> Result<Write<Document>> {
         if message.value()?.is_some() {
             return self.write.make(message, &self.id, seed, now);
         }

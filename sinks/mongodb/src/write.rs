@@ -1,32 +1,68 @@
 //! One write of a bulk, and the strategies that make it of a document (`writemodel.strategy`).
 
-use bson::{Bson, DateTime, Document, doc};
+use bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use tapline_api::{Error, Result};
 
 use crate::id::{ID, Strategy as IdStrategy};
 use crate::message::Message;
 
-/// What is done to one document.
+/// What is done to one document: in the making with documents that can be changed, then with the bytes that are sent.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Write {
+pub(crate) enum Write<D = RawDocumentBuf> {
     /// A new document.
-    Insert(Document),
+    Insert(D),
     /// The document of its `_id`, whatever was there before. `fresh`: probably nothing was.
-    Put { document: Document, fresh: bool },
+    Put { document: D, fresh: bool },
     /// The document that the filter finds becomes this one.
-    Replace {
-        filter: Document,
-        with: Document,
-        upsert: bool,
-    },
+    Replace { filter: D, with: D, upsert: bool },
     /// The document that the filter finds is changed by operators (`$set` …).
-    Update {
-        filter: Document,
-        change: Document,
-        upsert: bool,
-    },
+    Update { filter: D, change: D, upsert: bool },
     /// The document that the filter finds goes.
-    Delete(Document),
+    Delete(D),
+}
+
+impl Write<Document> {
+    /// As it is sent.
+    pub(crate) fn encoded(&self) -> Result<Write> {
+        let raw = |document: &Document| {
+            RawDocumentBuf::try_from(document)
+                .map_err(|error| Error::data("the document can't be written as BSON").cause(error))
+        };
+        Ok(match self {
+            Self::Insert(document) => Write::Insert(raw(document)?),
+            Self::Put { document, fresh } => Write::Put {
+                document: raw(document)?,
+                fresh: *fresh,
+            },
+            Self::Replace { filter, with, upsert } => Write::Replace {
+                filter: raw(filter)?,
+                with: raw(with)?,
+                upsert: *upsert,
+            },
+            Self::Update {
+                filter,
+                change,
+                upsert,
+            } => Write::Update {
+                filter: raw(filter)?,
+                change: raw(change)?,
+                upsert: *upsert,
+            },
+            Self::Delete(filter) => Write::Delete(raw(filter)?),
+        })
+    }
+}
+
+impl Write {
+    /// Bytes to set aside for a document like its own.
+    pub(crate) fn room(&self) -> usize {
+        let (Self::Insert(document)
+        | Self::Put { document, .. }
+        | Self::Replace { with: document, .. }
+        | Self::Update { change: document, .. }
+        | Self::Delete(document)) = self;
+        document.as_bytes().len() + 32
+    }
 }
 
 /// `writemodel.strategy` and `delete.writemodel.strategy`.
@@ -74,7 +110,7 @@ impl Strategy {
         id: &IdStrategy,
         seed: u64,
         now: DateTime,
-    ) -> Result<Write> {
+    ) -> Result<Write<Document>> {
         let mut value = || message.take_value()?.ok_or_else(|| Error::data(NO_VALUE));
         Ok(match self {
             Self::InsertOneDefault => Write::Insert(value()?),
@@ -149,7 +185,7 @@ fn by_id(document: &Document) -> Result<Document> {
     Ok(doc! {ID: id.clone()})
 }
 
-fn stamped(filter: Document, mut set: Document, now: DateTime) -> Write {
+fn stamped(filter: Document, mut set: Document, now: DateTime) -> Write<Document> {
     set.insert("_modifiedTS", now);
     Write::Update {
         filter,
@@ -209,7 +245,12 @@ mod tests {
     use tapline_api::record::{Origin, SinkRecord, TimestampType};
     use tapline_api::{Record, Value};
 
-    fn made(strategy: Strategy, id: &IdStrategy, key: &'static str, value: &'static str) -> Result<Write> {
+    fn made(
+        strategy: Strategy,
+        id: &IdStrategy,
+        key: &'static str,
+        value: &'static str,
+    ) -> Result<Write<Document>> {
         let text = |text: &'static str| if text.is_empty() { Value::Null } else { text.into() };
         let sink = SinkRecord {
             record: Record {

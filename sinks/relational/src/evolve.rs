@@ -56,6 +56,7 @@ async fn ensure(
     may_create: bool,
 ) -> Result<bool> {
     let table = &layout.table;
+    let mut refused = None;
     for _ in 0..MAX_ROUNDS {
         let sql = match dialect.columns(table).await? {
             None if !evolving.create => return Err(may_not_create(evolving, layout)),
@@ -80,13 +81,16 @@ async fn ensure(
                 if dialect.columns(table).await?.is_none() {
                     return Err(error);
                 }
+                refused = Some(error);
             }
             Err(error) => return Err(error),
         }
     }
-    Err(Error::fatal(format!(
-        "table {table} does not show the columns that were added to it"
-    )))
+    Err(refused.unwrap_or_else(|| {
+        Error::fatal(format!(
+            "table {table} does not show the columns that were added to it"
+        ))
+    }))
 }
 
 /// Create, see another task's table, add columns, see another task's columns.

@@ -144,13 +144,20 @@ impl Dialect {
         let Fault::Database(error) = fault else {
             return None;
         };
+        let step = batch.steps.get(step)?;
+        let table = self.tables.get(&step.layout.table)?;
+        let code = error.code()?;
+        let code = code.as_str();
+        // cannot_coerce: the statement was not taken, and says only which types.
+        if code == "42846" {
+            let plan = Plan::new(&step.layout, &step.action, table, &self.postgis, key(step).2).ok()?;
+            return plan.blame_cast(step, table, &error.to_string());
+        }
         // string_data_right_truncation, numeric_value_out_of_range, invalid_text_representation and the like
-        if !error.code()?.as_str().starts_with("22") {
+        if !code.starts_with("22") {
             return None;
         }
-        let step = batch.steps.get(step)?;
         let prepared = self.prepared.get(&key(step))?;
-        let table = self.tables.get(&step.layout.table)?;
         prepared
             .plan
             .blame(batch, step, table, &self.postgis, &error.to_string())

@@ -11,7 +11,7 @@ use crate::write::Write;
 
 const UPDATE: &str = "updateDescription";
 
-pub(super) fn write(message: &mut Message<'_>) -> Result<Option<Write>> {
+pub(super) fn write(message: &mut Message<'_>) -> Result<Option<Write<Document>>> {
     let event = message.take_value()?.unwrap_or_default();
     let operation = match event.get("operationType") {
         Some(Bson::String(operation)) => operation.to_ascii_lowercase(),
@@ -107,7 +107,7 @@ mod tests {
     use tapline_api::record::{Origin, SinkRecord, TimestampType};
     use tapline_api::{Record, Value};
 
-    fn written(value: &'static str) -> Result<Option<Write>> {
+    fn written(value: &'static str) -> Result<Option<Write<Document>>> {
         let sink = SinkRecord {
             record: Record {
                 value: Value::from(value),

@@ -17,7 +17,7 @@ pub(super) enum Format {
     ChangeStream,
 }
 
-pub(super) fn write(message: &mut Message<'_>, format: Format) -> Result<Option<Write>> {
+pub(super) fn write(message: &mut Message<'_>, format: Format) -> Result<Option<Write<Document>>> {
     let key = message.take_key()?.unwrap_or_default();
     if key.is_empty() {
         return Err(Error::data("Key document must not be missing for CDC mode"));
@@ -62,7 +62,7 @@ pub(super) fn write(message: &mut Message<'_>, format: Format) -> Result<Option<
     }))
 }
 
-fn replace(filter: Document, with: Document) -> Write {
+fn replace(filter: Document, with: Document) -> Write<Document> {
     Write::Replace {
         filter,
         with,
@@ -93,7 +93,7 @@ mod tests {
     use tapline_api::record::{Origin, SinkRecord, TimestampType};
     use tapline_api::{Record, Value};
 
-    fn written(key: &'static str, value: &'static str, format: Format) -> Result<Option<Write>> {
+    fn written(key: &'static str, value: &'static str, format: Format) -> Result<Option<Write<Document>>> {
         let text = |text: &'static str| if text.is_empty() { Value::Null } else { text.into() };
         let sink = SinkRecord {
             record: Record {

@@ -6,6 +6,7 @@ mod rdbms;
 
 use bson::{Bson, Document};
 use tapline_api::Result;
+use tapline_api::record::SinkRecord;
 
 use crate::id::ID;
 use crate::message::Message;
@@ -39,13 +40,21 @@ impl Handler {
         })
     }
 
+    /// The write of an event that needs no document to be changed.
+    pub(crate) fn straight(self, sink: &SinkRecord, room: usize) -> Result<Option<Write>> {
+        match self {
+            Self::Rdbms => rdbms::straight(sink, room),
+            Self::Oplog | Self::DebeziumChangeStream | Self::ChangeStream => Ok(None),
+        }
+    }
+
     /// The write of an event; `None` where there is nothing to do.
     pub(crate) fn write(
         self,
         message: &mut Message<'_>,
         seed: u64,
         without_nulls: bool,
-    ) -> Result<Option<Write>> {
+    ) -> Result<Option<Write<Document>>> {
         let write = match self {
             Self::Rdbms => rdbms::write(message, seed)?,
             Self::Oplog => debezium::write(message, debezium::Format::Oplog)?,
@@ -61,7 +70,7 @@ impl Handler {
 }
 
 /// `change.data.capture.handler.remove.null.values`.
-fn remove_nulls(mut write: Write) -> Option<Write> {
+fn remove_nulls(mut write: Write<Document>) -> Option<Write<Document>> {
     let empty = match &mut write {
         Write::Replace { with, .. } => {
             nulls::remove(with);

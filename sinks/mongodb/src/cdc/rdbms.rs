@@ -3,7 +3,8 @@
 //! The row's key is `_id`, a document of the key's fields; the other columns are the document's own. Of an event only what is
 //! needed becomes a document: the row after the change or, for a table without a key, the row before it.
 
-use bson::{Bson, Document, doc};
+use bson::{Bson, Document, cstr, doc};
+use tapline_api::record::SinkRecord;
 use tapline_api::{Error, Result, Value, envelope};
 
 use crate::document;
@@ -17,7 +18,38 @@ const NO_BEFORE: &str = "Value doc 'before' field is empty or has invalid type f
 const NO_AFTER: &str =
     "Value document must contain non-empty 'after' field of type document for insert/update operation";
 
-pub(super) fn write(message: &mut Message<'_>, seed: u64) -> Result<Option<Write>> {
+/// A row as it is after a change, straight to the bytes that are sent; `None` where that takes more than its key and its columns.
+pub(super) fn straight(sink: &SinkRecord, room: usize) -> Result<Option<Write>> {
+    let (Value::Struct(event), Value::Struct(key)) = (&sink.record.value, &sink.record.key) else {
+        return Ok(None);
+    };
+    let fresh = match event.get(envelope::OP).and_then(Value::as_str) {
+        Some(envelope::op::CREATE | envelope::op::READ) => true,
+        Some(envelope::op::UPDATE) => false,
+        _ => return Ok(None),
+    };
+    let Some(Value::Struct(after)) = event.get(envelope::AFTER) else {
+        return Ok(None);
+    };
+    if key.values().is_empty() || after.values().is_empty() {
+        return Ok(None);
+    }
+    let mut document = document::with_room(room)?;
+    document.append(cstr!("_id"), document::structure(key)?);
+    for (field, value) in after.schema().fields().iter().zip(after.values()) {
+        if key.schema().field_index(field.name()).is_some() {
+            continue;
+        }
+        if **field.name() == *ID {
+            // It takes the place of the key.
+            return Ok(None);
+        }
+        document::field(&mut document, field, value)?;
+    }
+    Ok(Some(Write::Put { document, fresh }))
+}
+
+pub(super) fn write(message: &mut Message<'_>, seed: u64) -> Result<Option<Write<Document>>> {
     // A tombstone says nothing that the delete before it did not.
     if is_empty(message)? {
         return Ok(None);
@@ -116,7 +148,7 @@ mod tests {
     use tapline_api::Record;
     use tapline_api::record::{Origin, SinkRecord, TimestampType};
 
-    fn written(key: &'static str, value: &'static str) -> Result<Option<Write>> {
+    fn written(key: &'static str, value: &'static str) -> Result<Option<Write<Document>>> {
         let text = |text: &'static str| if text.is_empty() { Value::Null } else { text.into() };
         let sink = SinkRecord {
             record: Record {

@@ -133,6 +133,24 @@ impl Plan {
         Some(format!("column '{}' is a {}", target.name, target.type_name))
     }
 
+    /// The columns that the server knows no cast to. `said` is its message: `cannot cast type bytea to integer`.
+    pub(super) fn blame_cast(&self, step: &Step, table: &Table, said: &str) -> Option<String> {
+        let uncast = self.parameters.iter().filter_map(|parameter| {
+            let cast = parameter.bind.cast.as_ref()?;
+            let column = step.layout.columns.get(parameter.column)?;
+            let target = table.column(&column.name)?;
+            said.contains(&format!(" to {cast}"))
+                .then(|| format!("column '{}' is a {}", target.name, target.type_name))
+        });
+        let columns: Vec<_> = uncast.collect();
+        (!columns.is_empty()).then(|| {
+            format!(
+                "{}: change the type, or convert the field by a transformation",
+                columns.join(", ")
+            )
+        })
+    }
+
     /// The statement's parameter types.
     pub(super) fn types(&self) -> Vec<Type> {
         if self.copy {
