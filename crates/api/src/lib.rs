@@ -27,6 +27,7 @@ pub mod offset;
 pub mod pattern;
 pub mod record;
 pub mod schema;
+mod schema_ref;
 pub mod sink;
 pub mod source;
 pub mod topic_log;

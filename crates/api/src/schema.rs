@@ -20,8 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::value::Value;
 
-/// A shared schema.
-pub type SchemaRef = Arc<Schema>;
+pub use crate::schema_ref::SchemaRef;
 
 /// `org.apache.kafka.connect.data.Schema.Type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -308,6 +307,32 @@ impl Schema {
     pub fn is_named(&self, name: &str) -> bool {
         self.name.as_deref() == Some(name)
     }
+
+    /// Whether it is equal and written in the same way: parameters are in the same order, all the way down.
+    pub(crate) fn is_exactly(&self, other: &Self) -> bool {
+        let nested = |a: &Option<SchemaRef>, b: &Option<SchemaRef>| match (a, b) {
+            (Some(a), Some(b)) => a.is_exactly(b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        self.id == other.id
+            || (self == other
+                && self.parameters == other.parameters
+                && self
+                    .fields
+                    .iter()
+                    .zip(&other.fields)
+                    .all(|(a, b)| a.schema.is_exactly(&b.schema))
+                && nested(&self.key, &other.key)
+                && nested(&self.element, &other.element))
+    }
+
+    /// A copy with the same identity.
+    pub(crate) fn copied(&self) -> Self {
+        Self {
+            id: self.id,
+            ..self.to_builder().0
+        }
+    }
 }
 
 impl PartialEq for Schema {
@@ -434,7 +459,7 @@ impl SchemaBuilder {
     pub fn build(mut self) -> SchemaRef {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         self.0.id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Arc::new(self.0)
+        SchemaRef::new(self.0)
     }
 }
 

@@ -5,6 +5,8 @@
 //! complement), a Date [`Value::Int32`], a Timestamp [`Value::Int64`]; the schema's name tells. Without a schema a
 //! value is what JSON has: null, booleans, Int64, Float64, strings, arrays, maps with string keys.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 
@@ -109,7 +111,7 @@ impl Value {
                 Self::Bytes(bytes) => bytes.len(),
                 Self::Array(items) => items.iter().map(Self::size).sum(),
                 Self::Map(entries) => entries.iter().map(|(key, value)| key.size() + value.size()).sum(),
-                Self::Struct(row) => row.values.iter().map(Self::size).sum(),
+                Self::Struct(row) => row.values().iter().map(Self::size).sum(),
                 _ => 0,
             }
     }
@@ -127,11 +129,18 @@ impl From<String> for Value {
     }
 }
 
-/// A schema and a boxed slice of values, one per field, in the schema's order.
-#[derive(Clone, Debug, PartialEq)]
+/// A schema and a slice of values, one per field, in the schema's order.
+#[derive(Clone, Debug)]
 pub struct Struct {
     schema: SchemaRef,
-    values: Box<[Value]>,
+    values: Values,
+}
+
+#[derive(Clone, Debug)]
+enum Values {
+    Own(Box<[Value]>),
+    /// Of several structs. Boxed within, so that a struct is no larger for it.
+    Shared(Arc<Box<[Value]>>),
 }
 
 impl Struct {
@@ -144,7 +153,26 @@ impl Struct {
         }
         Self {
             schema,
-            values: values.into_boxed_slice(),
+            values: Values::Own(values.into_boxed_slice()),
+        }
+    }
+
+    /// The same, to be copied many times: copies share the values until one changes them.
+    #[must_use]
+    pub fn share(self) -> Self {
+        let values = match self.values {
+            Values::Own(values) => Values::Shared(Arc::new(values)),
+            shared @ Values::Shared(_) => shared,
+        };
+        Self { values, ..self }
+    }
+
+    /// What its copies share, when it is [shared](Self::share): the same for two structs only if they are equal.
+    #[inline]
+    pub fn shared(&self) -> Option<&Arc<Box<[Value]>>> {
+        match &self.values {
+            Values::Own(_) => None,
+            Values::Shared(values) => Some(values),
         }
     }
 
@@ -157,32 +185,46 @@ impl Struct {
     /// The values, in the order of the schema's fields.
     #[inline]
     pub fn values(&self) -> &[Value] {
-        &self.values
+        match &self.values {
+            Values::Own(values) => values,
+            Values::Shared(values) => values,
+        }
     }
 
     /// The values, to be changed in place.
     #[inline]
     pub fn values_mut(&mut self) -> &mut [Value] {
-        &mut self.values
+        match &mut self.values {
+            Values::Own(values) => values,
+            Values::Shared(values) => Arc::<Box<[Value]>>::make_mut(values),
+        }
     }
 
     /// Takes it apart.
     #[inline]
     pub fn into_parts(self) -> (SchemaRef, Box<[Value]>) {
-        (self.schema, self.values)
+        let values = match self.values {
+            Values::Own(values) => values,
+            Values::Shared(values) => Arc::unwrap_or_clone(values),
+        };
+        (self.schema, values)
     }
 
     /// A value by its field's position.
     #[inline]
     pub fn at(&self, index: usize) -> Option<&Value> {
-        self.values.get(index)
+        self.values().get(index)
     }
 
     /// A value by its field's name. A linear search: for plans and tests, not for rows.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.schema
-            .field_index(name)
-            .and_then(|index| self.values.get(index))
+        self.schema.field_index(name).and_then(|index| self.at(index))
+    }
+}
+
+impl PartialEq for Struct {
+    fn eq(&self, other: &Self) -> bool {
+        self.schema == other.schema && self.values() == other.values()
     }
 }
 
@@ -202,5 +244,19 @@ mod tests {
             [Value::Int32(1), Value::Null]
         );
         assert_eq!(Struct::new(schema, vec![Value::Null; 3]).values().len(), 2);
+    }
+
+    #[test]
+    fn a_shared_struct_is_changed_alone() {
+        let schema = Schema::structure().field("a", Schema::int32().build()).build();
+        let one = Struct::new(schema, vec![Value::Int32(1)]).share();
+        let mut two = one.clone();
+        assert_eq!(one.shared().map(Arc::as_ptr), two.shared().map(Arc::as_ptr));
+        two.values_mut()[0] = Value::Int32(2);
+        assert_eq!(
+            (one.values(), two.values()),
+            (&[Value::Int32(1)][..], &[Value::Int32(2)][..])
+        );
+        assert_ne!(one, two);
     }
 }

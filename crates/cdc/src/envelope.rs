@@ -6,7 +6,9 @@
 use std::sync::LazyLock;
 
 use tapline_api::adjust::Adjustment;
-use tapline_api::envelope::{AFTER, BEFORE, ENVELOPE_SUFFIX, OP, SOURCE, TRANSACTION, TS_MS, TS_NS, TS_US};
+use tapline_api::envelope::{
+    AFTER, BEFORE, ENVELOPE_SUFFIX, OP, SOURCE, TRANSACTION, TS_MS, TS_NS, TS_US, op,
+};
 use tapline_api::schema::SchemaBuilder;
 use tapline_api::{Record, Schema, SchemaRef, Struct, Value};
 
@@ -57,6 +59,7 @@ pub static TRANSACTION_BLOCK: LazyLock<SchemaRef> = LazyLock::new(|| {
         .field("total_order", Schema::int64().build())
         .field("data_collection_order", Schema::int64().build())
         .build()
+        .keep()
 });
 
 /// Starts the schema of `source` with what all connectors have: version, connector, name, ts_ms, snapshot, db, sequence,
@@ -110,24 +113,36 @@ pub fn adjusted_envelope_schema(
         .field(field_name(TS_US), int64.clone())
         .field(field_name(TS_NS), int64)
         .build()
+        .keep()
 }
 
-/// An envelope of `schema`, without a transaction block.
-#[inline]
-pub fn envelope(
-    schema: &SchemaRef,
-    before: Value,
-    after: Value,
+/// What rows of a snapshot share that were read at once.
+#[derive(Debug)]
+pub struct ReadAtOnce {
     source: Value,
-    op: &'static str,
     at: Instant,
-) -> Value {
-    envelope_in(schema, before, after, source, Value::Null, op, at)
+}
+
+impl ReadAtOnce {
+    /// Rows with this source block, read now.
+    pub fn now(source: Struct) -> Self {
+        Self {
+            source: Value::Struct(source.share()),
+            at: Instant::now(),
+        }
+    }
+
+    /// The envelope of one of them.
+    #[inline]
+    pub fn envelope(&self, schema: &SchemaRef, row: Value) -> Value {
+        let source = self.source.clone();
+        envelope(schema, Value::Null, row, source, Value::Null, op::READ, self.at)
+    }
 }
 
 /// An envelope of `schema` with a `transaction` block, or null.
 #[inline]
-pub fn envelope_in(
+pub fn envelope(
     schema: &SchemaRef,
     before: Value,
     after: Value,
@@ -189,7 +204,9 @@ mod tests {
             (Some("g.fx.t.Envelope"), Some(2))
         );
         let at = Instant::from_micros(7);
-        let value = envelope(&schema, Value::Null, Value::Null, Value::Null, "c", at);
+        let nothing = [(); 4].map(|()| Value::Null);
+        let [before, after, source, transaction] = nothing;
+        let value = envelope(&schema, before, after, source, transaction, "c", at);
         assert_eq!(
             value.as_struct().and_then(|s| s.get("ts_ns")),
             Some(&Value::Int64(7000))

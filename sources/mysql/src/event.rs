@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use tapline_api::envelope::op;
 use tapline_api::{DEBEZIUM_VERSION, Headers, Record, Schema, SchemaRef, Struct, Value};
 use tapline_cdc::clock::Instant;
-use tapline_cdc::envelope::{SnapshotMarker, envelope_in, source_schema};
+use tapline_cdc::envelope::{ReadAtOnce, SnapshotMarker, envelope, source_schema};
 use tapline_cdc::headers::ContextHeaders;
 use tapline_cdc::intern::constant;
 use tapline_cdc::metrics::Seen;
@@ -82,7 +82,8 @@ impl Events {
             .field("row", Schema::int32().build())
             .field("thread", int64)
             .field("query", text)
-            .build();
+            .build()
+            .keep();
         Self {
             schema,
             connector: options.connector(),
@@ -145,19 +146,15 @@ impl Events {
         self.records.push(record);
     }
 
+    /// What rows share that a snapshot reads now.
+    pub(crate) fn reading(&self, plan: &Plan, marker: SnapshotMarker, origin: &Origin) -> ReadAtOnce {
+        ReadAtOnce::now(self.source(&plan.database, &plan.table_name, marker, origin))
+    }
+
     /// A row that a snapshot read.
-    pub(crate) fn read(&mut self, plan: &Plan, row: Row, marker: SnapshotMarker, origin: &Origin) -> Record {
-        let source = self.source(&plan.database, &plan.table_name, marker, origin);
+    pub(crate) fn read(&mut self, plan: &Plan, row: Row, reading: &ReadAtOnce) -> Record {
         let (key, size) = (plan.key(&row), row.size);
-        let value = envelope_in(
-            &plan.envelope_schema,
-            Value::Null,
-            plan.row(row),
-            source,
-            Value::Null,
-            op::READ,
-            Instant::now(),
-        );
+        let value = reading.envelope(&plan.envelope_schema, plan.row(row));
         self.bytes += size + RECORD_OVERHEAD;
         record(plan, key, value, self.shared.clone())
     }
@@ -295,6 +292,7 @@ impl Events {
     fn emit(&mut self, change: Change<'_>, origin: &Origin) {
         let plan = change.plan;
         let source = self.source(&plan.database, &plan.table_name, SnapshotMarker::False, origin);
+        let source = Value::Struct(source);
         let transaction = self.transactions.as_mut().map_or(Value::Null, |transactions| {
             let Some(id) = transactions.id().map(str::to_owned) else {
                 return Value::Null;
@@ -302,7 +300,7 @@ impl Events {
             let (total, of_table) = transactions.count(&plan.full_name);
             Transactions::block(id, total, of_table)
         });
-        let value = envelope_in(
+        let value = envelope(
             &plan.envelope_schema,
             change.before,
             change.after,
@@ -322,7 +320,7 @@ impl Events {
         table: &Value,
         marker: SnapshotMarker,
         origin: &Origin,
-    ) -> Value {
+    ) -> Struct {
         let values = vec![
             Value::from(DEBEZIUM_VERSION),
             Value::from(self.connector),
@@ -342,7 +340,7 @@ impl Events {
             origin.thread.clone(),
             origin.query.clone(),
         ];
-        Value::Struct(Struct::new(self.schema.clone(), values))
+        Struct::new(self.schema.clone(), values)
     }
 }
 

@@ -254,7 +254,8 @@ impl Chunks for Lent<'_, '_> {
             ..self.context.origin.clone()
         };
         let events = &mut self.context.events;
-        let record = events.read(&plan, row, SnapshotMarker::Incremental, &origin);
+        let reading = events.reading(&plan, SnapshotMarker::Incremental, &origin);
+        let record = events.read(&plan, row, &reading);
         events.records.push(record);
     }
 

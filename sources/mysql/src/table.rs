@@ -242,10 +242,10 @@ impl Plan {
             key_schema = key_schema.field(field, Schema::string().build());
             key_fields.push(KeyField::Constant(Value::from(value)));
         }
-        let row_schema = row.build();
+        let row_schema = row.build().keep();
         Ok(Self {
             envelope_schema: adjusted_envelope_schema(&topic, options.schema_names, &row_schema, source),
-            key_schema: (!key_fields.is_empty()).then(|| key_schema.build()),
+            key_schema: (!key_fields.is_empty()).then(|| key_schema.build().keep()),
             database: constant(database),
             table_name: constant(name),
             full_name: full_name.into(),

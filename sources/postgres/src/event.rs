@@ -10,7 +10,7 @@ use bytestring::ByteString;
 use tapline_api::envelope::op;
 use tapline_api::{DEBEZIUM_VERSION, Headers, Record, Schema, SchemaRef, Struct, Value};
 use tapline_cdc::clock::Instant;
-use tapline_cdc::envelope::{SnapshotMarker, envelope, envelope_in, source_schema};
+use tapline_cdc::envelope::{ReadAtOnce, SnapshotMarker, envelope, source_schema};
 use tapline_cdc::headers::ContextHeaders;
 use tapline_cdc::intern::constant;
 use tapline_cdc::metrics::Seen;
@@ -77,6 +77,7 @@ pub(crate) fn postgres_source_schema() -> SchemaRef {
         .field("origin", Schema::string().optional().build())
         .field("origin_lsn", int64)
         .build()
+        .keep()
 }
 
 impl Events {
@@ -131,25 +132,15 @@ impl Events {
         (records, std::mem::take(&mut self.bytes))
     }
 
+    /// What rows share that a snapshot reads now.
+    pub(crate) fn reading(&mut self, plan: &Plan, marker: SnapshotMarker, origin: &Origin) -> ReadAtOnce {
+        ReadAtOnce::now(self.source(plan, marker, origin))
+    }
+
     /// A row that a snapshot read, of `size` bytes.
-    pub(crate) fn read(
-        &mut self,
-        plan: &Plan,
-        row: Row,
-        marker: SnapshotMarker,
-        origin: &Origin,
-        size: usize,
-    ) -> Record {
-        let source = self.source(plan, marker, origin);
+    pub(crate) fn read(&mut self, plan: &Plan, row: Row, reading: &ReadAtOnce, size: usize) -> Record {
         let key = plan.key(&row);
-        let value = envelope(
-            &plan.envelope_schema,
-            Value::Null,
-            plan.row(row),
-            source,
-            op::READ,
-            Instant::now(),
-        );
+        let value = reading.envelope(&plan.envelope_schema, plan.row(row));
         self.bytes += size + RECORD_OVERHEAD;
         self.record(plan, key, value, self.shared.clone())
     }
@@ -309,12 +300,12 @@ impl Events {
         size: usize,
         headers: Headers,
     ) {
-        let source = self.source(plan, SnapshotMarker::False, origin);
+        let source = Value::Struct(self.source(plan, SnapshotMarker::False, origin));
         let block = match &mut self.transactions {
             None => Value::Null,
             Some(transactions) => block(transactions, &plan.collection, origin.lsn),
         };
-        let value = envelope_in(
+        let value = envelope(
             &plan.envelope_schema,
             before,
             after,
@@ -344,7 +335,7 @@ impl Events {
     /// A logical decoding message.
     pub(crate) fn message(&mut self, prefix: &str, content: Bytes, transactional: bool, origin: &Origin) {
         let names = (Value::from(""), Value::from(""));
-        let source = self.source_block(names, SnapshotMarker::False, origin);
+        let source = Value::Struct(self.source_block(names, SnapshotMarker::False, origin));
         let block = match &mut self.transactions {
             Some(transactions) if transactional => {
                 block(transactions, self.messages.collection(), origin.lsn)
@@ -383,7 +374,7 @@ impl Events {
         }
     }
 
-    fn source(&mut self, plan: &Plan, marker: SnapshotMarker, origin: &Origin) -> Value {
+    fn source(&mut self, plan: &Plan, marker: SnapshotMarker, origin: &Origin) -> Struct {
         let names = (plan.schema_name.clone(), plan.table_name.clone());
         self.source_block(names, marker, origin)
     }
@@ -393,7 +384,7 @@ impl Events {
         (schema_name, table_name): (Value, Value),
         marker: SnapshotMarker,
         origin: &Origin,
-    ) -> Value {
+    ) -> Struct {
         let (replication, replication_lsn) = match &origin.replication {
             Some((name, lsn)) => (name.clone(), Value::Int64(*lsn)),
             None => (Value::Null, Value::Null),
@@ -420,7 +411,7 @@ impl Events {
             replication,
             replication_lsn,
         ];
-        Value::Struct(Struct::new(self.schema.clone(), values))
+        Struct::new(self.schema.clone(), values)
     }
 
     /// `["lastCommitLsn","lsn"]`

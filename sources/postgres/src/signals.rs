@@ -252,7 +252,8 @@ impl Chunks for Lent<'_, '_> {
             replication: None,
         };
         let events = &mut self.context.events;
-        let record = events.read(&plan, row, SnapshotMarker::Incremental, &origin, size);
+        let reading = events.reading(&plan, SnapshotMarker::Incremental, &origin);
+        let record = events.read(&plan, row, &reading, size);
         events.records.push(record);
     }
 

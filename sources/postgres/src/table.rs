@@ -249,10 +249,10 @@ impl Plan {
             key_fields.push(KeyField::Table(identifiers.len()));
             identifiers.push(constant(&value));
         }
-        let row_schema = row.build();
+        let row_schema = row.build().keep();
         Ok(Self {
             envelope_schema: adjusted_envelope_schema(&topic, fit, &row_schema, source),
-            key_schema: (!key_fields.is_empty()).then(|| key_schema.build()),
+            key_schema: (!key_fields.is_empty()).then(|| key_schema.build().keep()),
             schema_name: constant(&table.schema),
             table_name: constant(&table.name),
             // A key of the user's own is compared even where the old row lacks it, as Debezium does: null is another key.

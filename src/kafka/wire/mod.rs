@@ -99,8 +99,8 @@ pub struct Outgoing<'a> {
     pub key: Option<&'a [u8]>,
     /// The value.
     pub value: Option<&'a [u8]>,
-    /// Milliseconds since the epoch; now when `None`.
-    pub timestamp: Option<i64>,
+    /// Milliseconds since the epoch.
+    pub timestamp: i64,
     /// Headers.
     pub headers: Option<&'a Headers>,
 }
@@ -166,9 +166,8 @@ impl Producer {
             .and_then(|topic| topic.open(place, &self.spare, &mut self.since));
         let Some(open) = open else { return Err(forgotten()) };
         let before = open.records.size();
-        let timestamp = record.timestamp.unwrap_or_else(now);
         open.records
-            .push(timestamp, record.key, record.value, record.headers);
+            .push(record.timestamp, record.key, record.value, record.headers);
         open.load.add(batch);
         self.open += open.records.size() - before;
         self.waiting += 1;
@@ -371,7 +370,8 @@ fn too_large(topic: &str, size: usize, most: usize) -> Error {
     .hint("raise max.request.size, and message.max.bytes of the broker or max.message.bytes of the topic")
 }
 
-fn now() -> i64 {
+/// Milliseconds since the epoch.
+pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -22,9 +22,11 @@ pub(super) enum Outlet {
 
 /// A converted key and value.
 #[derive(Clone, Copy)]
-pub(super) struct Bytes<'a> {
+pub(super) struct Converted<'a> {
     pub(super) key: Option<&'a [u8]>,
     pub(super) value: Option<&'a [u8]>,
+    /// When its batch was converted, in milliseconds since the epoch.
+    pub(super) at: i64,
 }
 
 impl Outlet {
@@ -40,11 +42,11 @@ impl Outlet {
         &mut self,
         batch: &Batch,
         record: &Record,
-        bytes: Bytes<'_>,
+        converted: Converted<'_>,
         converters: &mut Converters,
         cancel: &CancellationToken,
     ) -> Result<bool, Failure> {
-        let Bytes { key, value } = bytes;
+        let Converted { key, value, at } = converted;
         let (partition, timestamp) = (record.partition, record.timestamp);
         let header = &mut *converters.header;
         let sent = match self {
@@ -57,7 +59,7 @@ impl Outlet {
                     partition,
                     key,
                     value,
-                    timestamp,
+                    timestamp: timestamp.unwrap_or(at),
                     headers,
                 };
                 producer.send(batch, outgoing, cancel)

@@ -18,10 +18,11 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::outlet::{Bytes, Outlet};
+use super::outlet::{Converted, Outlet};
 use crate::kafka::admin::Admin;
 use crate::kafka::error::is_of_the_record;
 use crate::kafka::producer::{Batch, Delivery};
+use crate::kafka::wire;
 use crate::worker::channel::{Received, Receiver};
 use crate::worker::convert::{Converters, transformations};
 use crate::worker::submitted::{Settled, SubmittedRecords};
@@ -95,6 +96,8 @@ pub(super) struct Pipeline {
     tolerance: Arc<Tolerance>,
     key: BytesMut,
     value: BytesMut,
+    /// When the batch at hand came, in milliseconds since the epoch.
+    at: i64,
     written: Metric,
     active: Metric,
 }
@@ -157,6 +160,7 @@ impl Pipeline {
             tolerance: Arc::new(Tolerance::new(&context.id, &context.connector, &context.metrics)),
             key: BytesMut::new(),
             value: BytesMut::new(),
+            at: 0,
             written: context.metrics.counter(
                 "kafka_connect_source_task_source_record_write_total",
                 "Records handed to Kafka's producer after transformations.",
@@ -219,6 +223,7 @@ impl Pipeline {
     /// Hands a batch over; `false` when the task has given up meanwhile.
     fn batch(&mut self, batch: SourceBatch) -> Result<bool> {
         let (guard, delivery) = Batch::failing(self.failures.clone());
+        self.at = wire::now();
         let mut written = 0;
         for record in batch.records {
             match self.record(record, &guard)? {
@@ -366,13 +371,14 @@ impl Pipeline {
             .exception("org.apache.kafka.common.InvalidRecordException");
             return Err(failure(Stage::KafkaProduce, "producer", error));
         }
-        let bytes = Bytes {
+        let converted = Converted {
             key: (key == Encoded::Bytes).then_some(&*self.key),
             value: (value == Encoded::Bytes).then_some(&*self.value),
+            at: self.at,
         };
         match self
             .outlet
-            .send(guard, record, bytes, converters, &self.abandon)?
+            .send(guard, record, converted, converters, &self.abandon)?
         {
             true => Ok(Handing::Sent),
             false => Ok(Handing::Abandoned),

@@ -298,13 +298,20 @@ impl Fields {
     /// Writes the fields, of which those that are as they were last are copied.
     fn write_repeated(&mut self, row: &Struct, out: &mut BytesMut) -> Result<(), Fault> {
         let mut repeated = self.repeated.take().unwrap_or_default();
-        let first = repeated.copy(row.values(), out);
-        let done = self.write_from(first, row, out, |value, start, out| {
-            repeated.keep(value, start, out)
-        });
-        if done.is_err() {
-            *repeated = Repeated::default();
-        }
+        let done = if repeated.copy_whole(row, out) {
+            Ok(())
+        } else {
+            let begin = out.len();
+            let first = repeated.copy(row.values(), out);
+            let done = self.write_from(first, row, out, |value, start, out| {
+                repeated.keep(value, start, out)
+            });
+            match done {
+                Ok(()) => repeated.keep_whole(row, begin, out),
+                Err(_) => *repeated = Repeated::default(),
+            }
+            done
+        };
         self.repeated = Some(repeated);
         done
     }

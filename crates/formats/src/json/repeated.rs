@@ -9,8 +9,10 @@
 //! Values are compared by what they are or, text, by where it lies: what is kept holds it, so that the same place has the
 //! same text.
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
-use tapline_api::Value;
+use tapline_api::{Struct, Value};
 
 /// So many structs that needed nothing kept anew: perhaps more can be.
 const PATIENCE: u32 = 1000;
@@ -28,9 +30,32 @@ pub(super) struct Repeated {
     differed: Option<usize>,
     /// How many structs since then had nothing that differed.
     hits: u32,
+    /// A struct whose values others share, and its text.
+    whole: Option<(Arc<Box<[Value]>>, Vec<u8>)>,
 }
 
 impl Repeated {
+    /// Writes a struct as a whole that shares its values with the last one that did; whether this is one.
+    pub(super) fn copy_whole(&mut self, row: &Struct, out: &mut BytesMut) -> bool {
+        match (row.shared(), &self.whole) {
+            (Some(values), Some((last, text))) if Arc::ptr_eq(values, last) => {
+                out.extend_from_slice(text);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A struct was written, whose text begins at `start`.
+    pub(super) fn keep_whole(&mut self, row: &Struct, start: usize, out: &BytesMut) {
+        if let Some(values) = row.shared() {
+            let (last, text) = self.whole.get_or_insert_with(|| (values.clone(), Vec::new()));
+            last.clone_from(values);
+            text.clear();
+            text.extend_from_slice(out.get(start..).unwrap_or_default());
+        }
+    }
+
     /// Writes the fields that are as they were; how many those are. The others are to be written, and [`keep`](Self::keep)
     /// to be told of each.
     pub(super) fn copy(&mut self, values: &[Value], out: &mut BytesMut) -> usize {
@@ -92,13 +117,11 @@ fn is_same(new: &Value, old: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use bytestring::ByteString;
     use proptest::prelude::*;
     use tapline_api::config::Config;
     use tapline_api::convert::Converter as _;
-    use tapline_api::{Schema, SchemaRef, Struct};
+    use tapline_api::{Schema, SchemaRef};
 
     use super::super::Converter;
     use super::*;
@@ -144,6 +167,41 @@ mod tests {
         assert_eq!((last, repeated.values.len()), (1, 1));
         let other = [Value::from("h"), Value::Int32(4), Value::Null];
         assert_eq!(repeated.copy(&other, &mut out), 0);
+    }
+
+    #[test]
+    fn structs_that_share_their_values_are_written_alike_and_one_that_was_changed_is_not() {
+        let (schema, mut converter) = (schema("a.Source"), converter());
+        let struct_of = |ts| {
+            let name = Value::from(String::from("g"));
+            let values = vec![
+                name,
+                Value::Int64(ts),
+                Value::Null,
+                Value::Null,
+                Value::Int32(1),
+                Value::Null,
+            ];
+            Struct::new(schema.clone(), values).share()
+        };
+        let mut text = |row: &Struct| {
+            let (topic, mut out) = (Arc::from("t"), BytesMut::new());
+            converter
+                .encode(&topic, Some(&schema), &Value::Struct(row.clone()), &mut out)
+                .unwrap();
+            String::from_utf8(out.to_vec()).unwrap()
+        };
+        let (one, other) = (struct_of(1), struct_of(2));
+        let mut changed = one.clone();
+        changed.values_mut()[4] = Value::Int32(7);
+        let expected =
+            |ts, row| format!(r#"{{"version":"g","ts":{ts},"db":null,"odd":null,"row":{row},"query":null}}"#);
+        for _ in 0..2 {
+            assert_eq!(text(&one), expected(1, 1));
+            assert_eq!(text(&one.clone()), expected(1, 1));
+            assert_eq!(text(&changed), expected(1, 7));
+            assert_eq!(text(&other), expected(2, 1));
+        }
     }
 
     proptest! {

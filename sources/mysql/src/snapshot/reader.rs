@@ -63,16 +63,19 @@ impl Reader {
         };
         let (mut read, mut told) = (0u64, tokio::time::Instant::now());
         while let Some(mut block) = rows.next_block().await? {
+            let reading = events.reading(plan, SnapshotMarker::True, origin);
             while let Some(at) = rows.row(&mut block).map_err(failed)? {
                 if read == 0 {
                     outlet.begin(work.weight).await?;
                 }
                 let row = plan.queried(block.bytes(), at, &mut events.arena)?;
-                let marker = match read {
-                    0 => work.first,
-                    _ => SnapshotMarker::True,
+                let (marker, record) = match read {
+                    0 => {
+                        let first = events.reading(plan, work.first, origin);
+                        (work.first, events.read(plan, row, &first))
+                    }
+                    _ => (SnapshotMarker::True, events.read(plan, row, &reading)),
                 };
-                let record = events.read(plan, row, marker, origin);
                 outlet.row(record, marker, std::mem::take(&mut events.bytes));
                 read += 1;
                 if outlet.is_full() {

@@ -172,7 +172,7 @@ impl Snapshot<'_> {
                 self.events
                     .source(&constant(&change.database), &name, SnapshotMarker::True, &origin);
             let around = SchemaChangeSource {
-                source,
+                source: Value::Struct(source),
                 ts_ms: now.millis(),
             };
             if let Some(record) = self.changes.record(&change, around) {

@@ -198,7 +198,7 @@ impl Stream<'_> {
             .events
             .source(&database, &table, SnapshotMarker::False, &origin);
         let around = SchemaChangeSource {
-            source,
+            source: Value::Struct(source),
             ts_ms: Clock::now().millis(),
         };
         if let Some(record) = self.changes.record(change, around) {

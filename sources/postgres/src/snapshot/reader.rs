@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tapline_api::Result;
-use tapline_cdc::envelope::SnapshotMarker;
+use tapline_cdc::envelope::{ReadAtOnce, SnapshotMarker};
 use tapline_cdc::snapshot::{Asks, Outlet, Work};
+use tapline_databases::postgres::Pace;
+use tokio::time::{Instant, sleep_until};
 
 use super::{Source, unreadable};
 use crate::config::Options;
@@ -60,16 +62,23 @@ impl Reader {
             .copy_out(&work.sql)
             .await
             .map_err(|error| unreadable(&self.options.settings.user, &table.schema, &table.name, error))?;
-        let (mut rows, mut told) = (0u64, tokio::time::Instant::now());
+        let (mut rows, mut told) = (0u64, Instant::now());
+        let mut pace = Pace::new(told);
         loop {
             while let Some(mut block) = self.connection.take_block()? {
+                let plan = &work.plan.plan;
+                let reading = self.events.reading(plan, SnapshotMarker::True, &self.origin);
                 while let Some(frame) = block.next_frame() {
                     match frame.tag {
                         b'd' => {
                             if rows == 0 {
                                 self.outlet.begin(work.weight).await?;
+                                let first = self.events.reading(plan, work.first, &self.origin);
+                                self.row(&work, block.bytes(), frame, (work.first, &first))?;
+                            } else {
+                                let shared = (SnapshotMarker::True, &reading);
+                                self.row(&work, block.bytes(), frame, shared)?;
                             }
-                            self.row(&work, block.bytes(), frame, rows)?;
                             rows += 1;
                         }
                         // ReadyForQuery ends the statement, after CopyDone and CommandComplete.
@@ -85,23 +94,30 @@ impl Reader {
             if told.elapsed() > PROGRESS {
                 let rows = work.rows.load(Ordering::Relaxed) + rows;
                 tracing::info!(table = &*work.table, rows, "reading");
-                told = tokio::time::Instant::now();
+                told = Instant::now();
             }
-            self.connection.read().await?;
+            if Instant::now() < pace.ready_at() {
+                sleep_until(pace.ready_at()).await;
+            }
+            let read = self.connection.read().await?;
+            if pace.read(read, Instant::now()) {
+                self.connection.unwatch()?;
+            }
         }
     }
 
     #[inline]
-    fn row(&mut self, work: &Work<Source>, block: &Bytes, frame: Frame, before: u64) -> Result<()> {
+    fn row(
+        &mut self,
+        work: &Work<Source>,
+        block: &Bytes,
+        frame: Frame,
+        (marker, reading): (SnapshotMarker, &ReadAtOnce),
+    ) -> Result<()> {
         let size = frame.body.len();
         let plan = &work.plan.plan;
         let row = plan.copied(block, frame.body, &mut self.events.arena)?;
-        let marker = if before == 0 {
-            work.first
-        } else {
-            SnapshotMarker::True
-        };
-        let record = self.events.read(plan, row, marker, &self.origin, size);
+        let record = self.events.read(plan, row, reading, size);
         let bytes = std::mem::take(&mut self.events.bytes);
         self.outlet.row(record, marker, bytes);
         Ok(())
