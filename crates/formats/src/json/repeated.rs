@@ -31,15 +31,20 @@ pub(super) struct Repeated {
     /// How many structs since then had nothing that differed.
     hits: u32,
     /// A struct whose values others share, and its text.
-    whole: Option<(Arc<Box<[Value]>>, Vec<u8>)>,
+    whole: Option<Whole>,
+}
+
+struct Whole {
+    values: Arc<Box<[Value]>>,
+    text: Vec<u8>,
 }
 
 impl Repeated {
     /// Writes a struct as a whole that shares its values with the last one that did; whether this is one.
     pub(super) fn copy_whole(&mut self, row: &Struct, out: &mut BytesMut) -> bool {
         match (row.shared(), &self.whole) {
-            (Some(values), Some((last, text))) if Arc::ptr_eq(values, last) => {
-                out.extend_from_slice(text);
+            (Some(values), Some(last)) if Arc::ptr_eq(values, &last.values) => {
+                out.extend_from_slice(&last.text);
                 true
             }
             _ => false,
@@ -49,10 +54,13 @@ impl Repeated {
     /// A struct was written, whose text begins at `start`.
     pub(super) fn keep_whole(&mut self, row: &Struct, start: usize, out: &BytesMut) {
         if let Some(values) = row.shared() {
-            let (last, text) = self.whole.get_or_insert_with(|| (values.clone(), Vec::new()));
-            last.clone_from(values);
-            text.clear();
-            text.extend_from_slice(out.get(start..).unwrap_or_default());
+            let last = self.whole.get_or_insert_with(|| Whole {
+                values: values.clone(),
+                text: Vec::new(),
+            });
+            last.values.clone_from(values);
+            last.text.clear();
+            last.text.extend_from_slice(out.get(start..).unwrap_or_default());
         }
     }
 
