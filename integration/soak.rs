@@ -17,7 +17,7 @@ mod oracle;
 mod swap;
 
 use faults::sinks::{self, Target};
-use faults::{Broker, Plan, mysql, mysql_snapshot, once, snapshot};
+use faults::{Broker, Plan, mysql, mysql_snapshot, once, snapshot, two_brokers};
 use std::time::Duration;
 use tapline_harness::mysql::Kind;
 use tapline_harness::{Kafka, Mysql, Postgres, Random};
@@ -30,6 +30,16 @@ fn forty_kills_lose_nothing_with_apache_kafka() {
 #[test]
 fn forty_kills_lose_nothing_with_the_embedded_broker() {
     soak(Broker::Embedded);
+}
+
+#[test]
+fn ten_kills_of_one_of_two_brokers_lose_nothing() {
+    let plan = two_brokers::Plan {
+        changes: 300_000,
+        kills: 10,
+        seed: Random::seed(),
+    };
+    println!("{}", two_brokers::run(plan));
 }
 
 #[test]
@@ -95,16 +105,13 @@ fn a_million_records_pass_a_target_that_is_away_for_a_minute() {
 }
 
 #[test]
-fn twenty_kills_while_a_table_changes_lose_nothing_of_mysql_and_mariadb() {
-    for kind in [Kind::MySql, Kind::MariaDb] {
-        let plan = mysql::Plan {
-            kind,
-            changes: 150_000,
-            kills: 20,
-            seed: Random::seed(),
-        };
-        println!("{}", mysql::run(plan));
-    }
+fn twenty_kills_while_a_table_changes_lose_nothing_of_mysql() {
+    altered(Kind::MySql);
+}
+
+#[test]
+fn twenty_kills_while_a_table_changes_lose_nothing_of_mariadb() {
+    altered(Kind::MariaDb);
 }
 
 #[test]
@@ -139,6 +146,16 @@ fn events_of_forty_random_tables_say_what_the_server_says() {
 #[test]
 fn tapline_and_kafka_connect_go_on_where_the_other_was() {
     println!("{}", swap::run());
+}
+
+fn altered(kind: Kind) {
+    let plan = mysql::Plan {
+        kind,
+        changes: 150_000,
+        kills: 20,
+        seed: Random::seed(),
+    };
+    println!("{}", mysql::run(plan));
 }
 
 fn soak(broker: Broker) {

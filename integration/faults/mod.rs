@@ -11,12 +11,14 @@
 //! positions of each key only rise.
 
 pub mod audit;
+mod chunks;
 mod load;
 pub mod mysql;
 pub mod mysql_snapshot;
 pub mod once;
 pub mod sinks;
 pub mod snapshot;
+pub mod two_brokers;
 
 use load::Load;
 use std::fmt;

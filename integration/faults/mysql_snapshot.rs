@@ -1,21 +1,14 @@
-//! Kills during a snapshot of MySQL or MariaDB: as [`super::snapshot`], whose promises are held here too.
-//!
-//! ```text
-//!  load ──▶ source.t   (inserts, updates, deletes) ──▶ worker ──▶ topic      killer: the worker, whenever the
-//!  load ──▶ source.log (inserts alone) ──────────────▶ worker ──▶ topic              snapshot is somewhat further
-//! ```
+//! Kills during a snapshot of MySQL or MariaDB: see [`super::chunks`].
 //!
 //! `t` is cut by numbers, `log` by bytes that come in no order.
 
-use super::audit::{self, History, envelope};
+use super::audit::{self, History};
+use super::chunks::{self, CHUNK, Inserts, NAME, Outcome, THREADS};
 use super::mysql::{Load, Writes, prepare, run_client};
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use tapline_harness::mysql::Kind;
-use tapline_harness::{Mysql, Random, Worker, end_offset, eventually, pipeline, read_topic};
+use tapline_harness::{Mysql, Random, Worker, pipeline};
 
 /// What is to happen.
 #[derive(Clone, Copy)]
@@ -29,36 +22,6 @@ pub struct Plan {
     pub seed: u64,
 }
 
-/// What happened.
-pub struct Outcome {
-    plan: Plan,
-    changes: u64,
-    logged: u64,
-    repeats: u64,
-    took: Duration,
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(
-            f,
-            "{:?}, seed {}: {} kills during the snapshot of twice {} rows, {} changes; {} rows of log, {} repeats, {:.0} s",
-            self.plan.kind,
-            self.plan.seed,
-            self.plan.kills,
-            self.plan.rows,
-            self.changes,
-            self.logged,
-            self.repeats,
-            self.took.as_secs_f64()
-        )
-    }
-}
-
-const NAME: &str = "chunks";
-const THREADS: u64 = 2;
-const CHUNK: u64 = 128 * 1024;
-const PATIENCE: Duration = Duration::from_secs(180);
 const ID: &str = "unhex(substr(sha2(concat(uuid(), rand()), 256), 1, 32))";
 
 /// Runs the plan on servers of its own; panics when a promise is broken.
@@ -94,52 +57,20 @@ pub fn run(plan: Plan) -> Outcome {
         rows: plan.rows,
         alters: plan.alters,
     });
-    let inserts = Inserts::start(server.dir().display().to_string());
+    let (dir, rows) = (
+        server.dir().display().to_string(),
+        format!("insert into source.log values ({ID}, 'new');").repeat(20),
+    );
+    let inserts = Inserts::start(Duration::from_millis(20), move || run_client(&dir, &rows));
     worker.put_connector("source", &config);
 
     let topics = ["log", "t"].map(|table| format!("{NAME}.source.{table}"));
     let bootstrap = worker.bootstrap();
-    let records = || {
-        topics
-            .iter()
-            .map(|topic| end_offset(&bootstrap, topic))
-            .sum::<i64>()
-    };
-    for kill in 0..plan.kills {
-        // Each a random part of what is left further than the one before.
-        let left = (2 * plan.rows).saturating_sub(records().cast_unsigned());
-        let step = random.between(1, (left / (plan.kills + 1 - kill)).max(2));
-        let until = records() + step.cast_signed();
-        eventually("the snapshot is further", PATIENCE, || match records() >= until {
-            true => Ok(()),
-            false => Err("it is not".to_owned()),
-        });
-        worker.kill();
-        worker.restart();
-    }
-    eventually("the snapshot is over", PATIENCE, || {
-        match worker.process().log().contains("snapshot is complete") {
-            true => Ok(()),
-            false => Err("it is not".to_owned()),
-        }
-    });
-    assert!(
-        worker.process().log().contains("goes on where it was killed"),
-        "no kill fell into the snapshot"
-    );
+    chunks::kill(&mut worker, &topics, plan.kills, plan.rows, &mut random);
     let mark = |name: &str| {
         let seq = server.count("select max(seq) from source.history");
         server.execute(&format!("insert into source.marker values ('{name}', {seq})"));
-        eventually("a marker comes through", PATIENCE, || {
-            let markers = read_topic(&bootstrap, &format!("{NAME}.source.marker"));
-            let found = markers
-                .iter()
-                .any(|record| envelope(&record.key_json())["name"] == name);
-            match found {
-                true => Ok(()),
-                false => Err(format!("{} markers", markers.len())),
-            }
-        });
+        chunks::comes_through(&bootstrap, &format!("{NAME}.source.marker"), name);
     };
     mark("snapshot");
     thread::sleep(Duration::from_millis(300));
@@ -165,36 +96,12 @@ pub fn run(plan: Plan) -> Outcome {
         "{repeats} rows came again, {most} are a chunk per session and kill"
     );
     Outcome {
-        plan,
+        what: format!("{:?}, seed {}", plan.kind, plan.seed),
+        kills: plan.kills,
+        rows: plan.rows,
         changes: history.len(),
         logged,
         repeats,
         took: begin.elapsed(),
-    }
-}
-
-/// A thread that only inserts.
-struct Inserts {
-    done: Arc<AtomicBool>,
-    thread: thread::JoinHandle<()>,
-}
-
-impl Inserts {
-    fn start(dir: String) -> Self {
-        let done = Arc::new(AtomicBool::new(false));
-        let stop = Arc::clone(&done);
-        let thread = thread::spawn(move || {
-            let rows = vec![format!("insert into source.log values ({ID}, 'new');"); 20];
-            while !stop.load(Ordering::Relaxed) {
-                run_client(&dir, &rows.concat());
-                thread::sleep(Duration::from_millis(20));
-            }
-        });
-        Self { done, thread }
-    }
-
-    fn finish(self) {
-        self.done.store(true, Ordering::Relaxed);
-        self.thread.join().expect("it inserts to the end");
     }
 }

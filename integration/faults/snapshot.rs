@@ -1,21 +1,11 @@
-//! Kills during a snapshot: the worker ends by SIGKILL again and again while tables are read that a load changes.
-//!
-//! ```text
-//!  load ──▶ source.t   (inserts, updates, deletes) ──▶ worker ──▶ topic      killer: the worker, whenever the
-//!  load ──▶ source.log (inserts alone) ──────────────▶ worker ──▶ topic              snapshot is somewhat further
-//! ```
-//!
-//! Held at the end: of `t` nothing is missing and no key goes back in time; the topic says of every key what the table
-//! says; `log`'s topic has every row, and repeats no more than one chunk per session and kill.
+//! Kills during a snapshot of Postgres: see [`super::chunks`].
 
-use super::audit::{self, envelope};
+use super::audit;
+use super::chunks::{self, CHUNK, Inserts, NAME, Outcome, THREADS};
 use super::load::{self, Load};
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use tapline_harness::{Postgres, Random, Sql, Worker, end_offset, eventually, pipeline, read_topic};
+use tapline_harness::{Postgres, Random, Worker, pipeline};
 
 /// What is to happen.
 #[derive(Clone, Copy)]
@@ -25,36 +15,6 @@ pub struct Plan {
     pub rows: u64,
     pub seed: u64,
 }
-
-/// What happened.
-pub struct Outcome {
-    plan: Plan,
-    changes: u64,
-    logged: u64,
-    repeats: u64,
-    took: Duration,
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(
-            f,
-            "seed {}: {} kills during the snapshot of twice {} rows, {} changes; {} rows of log, {} repeats, {:.0} s",
-            self.plan.seed,
-            self.plan.kills,
-            self.plan.rows,
-            self.changes,
-            self.logged,
-            self.repeats,
-            self.took.as_secs_f64()
-        )
-    }
-}
-
-const NAME: &str = "chunks";
-const THREADS: u64 = 2;
-const CHUNK: u64 = 128 * 1024;
-const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Runs the plan on servers of its own; panics when a promise is broken.
 pub fn run(plan: Plan) -> Outcome {
@@ -78,60 +38,20 @@ pub fn run(plan: Plan) -> Outcome {
     config["snapshot.max.threads"] = THREADS.to_string().into();
     config["internal.snapshot.chunk.bytes"] = CHUNK.to_string().into();
     let load = Load::start(postgres.port(), random.next(), 1000);
-    let inserts = Inserts::start(postgres.port());
+    let inserting = postgres.sql("source");
+    let inserts = Inserts::start(Duration::from_millis(10), move || {
+        inserting.execute("insert into log (payload) select 'new' from generate_series(1, 20)");
+    });
     worker.put_connector("source", &config);
 
     let topics = ["log", "t"].map(|table| format!("{NAME}.public.{table}"));
     let bootstrap = worker.bootstrap();
-    let records = || {
-        topics
-            .iter()
-            .map(|topic| end_offset(&bootstrap, topic))
-            .sum::<i64>()
-    };
-    for kill in 0..plan.kills {
-        // Each a random part of what is left further than the one before.
-        let left = (2 * plan.rows).saturating_sub(records().cast_unsigned());
-        let step = random.between(1, (left / (plan.kills + 1 - kill)).max(2));
-        let until = records() + step.cast_signed();
-        let further = || {
-            if records() >= until {
-                Ok(())
-            } else {
-                Err("it is not".to_owned())
-            }
-        };
-        eventually("the snapshot is further", PATIENCE, further);
-        worker.kill();
-        worker.restart();
-    }
-    eventually("the snapshot is over", PATIENCE, || {
-        let log = worker.process().log();
-        if log.contains("snapshot is complete") {
-            Ok(())
-        } else {
-            Err("it is not".to_owned())
-        }
-    });
-    assert!(
-        worker.process().log().contains("goes on where it was killed"),
-        "no kill fell into the snapshot"
-    );
+    chunks::kill(&mut worker, &topics, plan.kills, plan.rows, &mut random);
     let mark = |name: &str| {
         sql.execute(&format!(
             "insert into marker select '{name}', coalesce(max(seq), 0) from history"
         ));
-        eventually("a marker comes through", PATIENCE, || {
-            let markers = read_topic(&bootstrap, &format!("{NAME}.public.marker"));
-            let found = markers
-                .iter()
-                .any(|record| envelope(&record.key_json())["name"] == name);
-            if found {
-                Ok(())
-            } else {
-                Err(format!("{} markers", markers.len()))
-            }
-        });
+        chunks::comes_through(&bootstrap, &format!("{NAME}.public.marker"), name);
     };
     mark("snapshot");
     thread::sleep(Duration::from_millis(300));
@@ -150,36 +70,12 @@ pub fn run(plan: Plan) -> Outcome {
         "{repeats} rows came again, {most} are a chunk per session and kill"
     );
     Outcome {
-        plan,
+        what: format!("Postgres, seed {}", plan.seed),
+        kills: plan.kills,
+        rows: plan.rows,
         changes: history.len(),
         logged,
         repeats,
         took: begin.elapsed(),
-    }
-}
-
-/// A thread that only inserts.
-struct Inserts {
-    done: Arc<AtomicBool>,
-    thread: thread::JoinHandle<()>,
-}
-
-impl Inserts {
-    fn start(port: u16) -> Self {
-        let done = Arc::new(AtomicBool::new(false));
-        let stop = Arc::clone(&done);
-        let thread = thread::spawn(move || {
-            let sql = Sql::connect(port, "source").expect("a session");
-            while !stop.load(Ordering::Relaxed) {
-                sql.execute("insert into log (payload) select 'new' from generate_series(1, 20)");
-                thread::sleep(Duration::from_millis(10));
-            }
-        });
-        Self { done, thread }
-    }
-
-    fn finish(self) {
-        self.done.store(true, Ordering::Relaxed);
-        self.thread.join().expect("it inserts to the end");
     }
 }

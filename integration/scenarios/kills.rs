@@ -1,6 +1,6 @@
 //! A few kills at every change; `make soak` has many.
 
-use crate::faults::{Broker, Plan, mysql, mysql_snapshot, once, run, snapshot};
+use crate::faults::{Broker, Plan, mysql, mysql_snapshot, once, run, snapshot, two_brokers};
 use tapline_harness::Random;
 use tapline_harness::mysql::Kind;
 
@@ -30,6 +30,16 @@ fn three_kills_lose_nothing_with_the_embedded_broker() {
             seed: Random::seed()
         })
     );
+}
+
+#[test]
+fn one_of_two_brokers_may_be_killed_and_both_while_records_wait_for_a_leader() {
+    let plan = two_brokers::Plan {
+        changes: 10_000,
+        kills: 1,
+        seed: Random::seed(),
+    };
+    println!("{}", two_brokers::run(plan));
 }
 
 #[test]

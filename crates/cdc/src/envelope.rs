@@ -47,6 +47,14 @@ impl SnapshotMarker {
             Self::Incremental => "incremental",
         }
     }
+
+    /// The field's value: null of what is streamed, for which the schema's default stands.
+    pub fn value(self) -> Value {
+        match self {
+            Self::False => Value::Null,
+            marker => Value::from(marker.as_str()),
+        }
+    }
 }
 
 /// The schema of `transaction`.
@@ -172,7 +180,7 @@ pub fn remark(record: &mut Record, marker: SnapshotMarker) {
         && let Some(Value::Struct(source)) = envelope.values_mut().get_mut(SOURCE)
         && let Some(field) = source.values_mut().get_mut(SNAPSHOT)
     {
-        *field = Value::from(marker.as_str());
+        *field = marker.value();
     }
 }
 

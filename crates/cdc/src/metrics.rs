@@ -4,8 +4,13 @@
 //! Events are counted in plain numbers where they are made ([`Seen`]) and added to the figures once per batch. What is
 //! text in Debezium (the last event, the last transaction's id) the exporter leaves out, and so do we.
 
+mod lag;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
 use tapline_api::metrics::{Metric, Metrics};
 
+use self::lag::Lag;
 use crate::clock::Instant;
 
 /// Makes the figures of one task.
@@ -53,9 +58,17 @@ pub struct EventMetrics {
 pub struct StreamingMetrics {
     events: EventMetrics,
     behind: Metric,
+    behind_so_far: Behind,
     connected: Metric,
     committed: Metric,
     unchanged: Metric,
+}
+
+/// What `MilliSecondsBehindSource` was since the start; not told before there is anything.
+#[derive(Clone, Debug)]
+struct Behind {
+    maker: SourceMetrics,
+    lag: Arc<Mutex<(Lag, Vec<Metric>)>>,
 }
 
 /// The context `snapshot`.
@@ -177,6 +190,10 @@ impl SourceMetrics {
         StreamingMetrics {
             events: self.events("streaming"),
             behind,
+            behind_so_far: Behind {
+                maker: self.clone(),
+                lag: Arc::default(),
+            },
             connected: gauge(
                 "debezium_metrics_Connected",
                 "Whether the connector is connected to the database.",
@@ -310,6 +327,52 @@ impl EventMetrics {
     }
 }
 
+/// The names behind `MilliSecondsBehindSource`, and what they tell.
+const BEHIND: [(&str, &str); 6] = [
+    (
+        "debezium_metrics_MilliSecondsBehindSourceMinValue",
+        "Least since the last start.",
+    ),
+    (
+        "debezium_metrics_MilliSecondsBehindSourceMaxValue",
+        "Most since the last start.",
+    ),
+    (
+        "debezium_metrics_MilliSecondsBehindSourceAverageValue",
+        "Mean since the last start.",
+    ),
+    (
+        "debezium_metrics_MilliSecondsBehindSourceP50",
+        "Median since the last start.",
+    ),
+    (
+        "debezium_metrics_MilliSecondsBehindSourceP95",
+        "95th percentile since the last start.",
+    ),
+    (
+        "debezium_metrics_MilliSecondsBehindSourceP99",
+        "99th percentile since the last start.",
+    ),
+];
+
+impl Behind {
+    /// So many events of a batch were this far behind.
+    fn add(&self, millis: u64, events: u64) {
+        let mut held = self.lag.lock().unwrap_or_else(PoisonError::into_inner);
+        let (lag, metrics) = &mut *held;
+        if metrics.is_empty() {
+            metrics.extend(BEHIND.map(|(name, help)| self.maker.gauge("streaming", name, help)));
+        }
+        lag.add(millis, events);
+        let (least, most, mean) = lag.summary();
+        let percentiles = [50, 95, 99].map(|percent| lag.percentile(percent));
+        let values = [least, most, mean].into_iter().chain(percentiles);
+        for (metric, value) in metrics.iter().zip(values) {
+            metric.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+    }
+}
+
 impl StreamingMetrics {
     /// Streaming begins or has ended.
     pub fn connected(&self, connected: bool) {
@@ -319,8 +382,12 @@ impl StreamingMetrics {
     /// A batch has been built at `at`, the last of whose events was committed at `committed`.
     pub fn batch(&self, seen: Seen, committed: Instant, at: Instant) {
         self.events.count(seen, at);
-        if seen.creates + seen.updates + seen.deletes + seen.others > 0 {
-            self.behind.set((at.millis() - committed.millis()).max(0));
+        let events = seen.creates + seen.updates + seen.deletes + seen.others;
+        if events > 0 {
+            let behind = (at.millis() - committed.millis()).max(0);
+            self.behind.set(behind);
+            self.behind_so_far
+                .add(behind.cast_unsigned(), events.cast_unsigned());
         }
         if seen.committed != 0 {
             self.committed.add(seen.committed);

@@ -1,7 +1,11 @@
 //! Small options that every change source has: skipped operations, what to do on failures, guardrails, metric tags.
 
+mod shared;
+
 use tapline_api::config::{Config, Parsed};
 use tapline_api::{Error, Result};
+
+pub use shared::Shared;
 
 /// Operations left out by `skipped.operations`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

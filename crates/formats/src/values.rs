@@ -130,14 +130,15 @@ fn push_string(out: &mut BytesMut, text: &str, embedded: bool) {
     }
     out.extend_from_slice(b"\"");
     for part in text.split_inclusive(['\\', '"']) {
-        let (clean, last) = part
-            .split_at_checked(part.len().saturating_sub(1))
-            .unwrap_or_default();
-        out.extend_from_slice(clean.as_bytes());
-        if matches!(last, "\\" | "\"") {
-            out.extend_from_slice(b"\\");
+        match part.strip_suffix(['\\', '"']) {
+            Some(clean) => {
+                let (_, last) = part.split_at(clean.len());
+                out.extend_from_slice(clean.as_bytes());
+                out.extend_from_slice(b"\\");
+                out.extend_from_slice(last.as_bytes());
+            }
+            None => out.extend_from_slice(part.as_bytes()),
         }
-        out.extend_from_slice(last.as_bytes());
     }
     out.extend_from_slice(b"\"");
 }

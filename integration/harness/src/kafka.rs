@@ -1,7 +1,10 @@
 //! A real Apache Kafka broker.
 
+use crate::eventually;
 use crate::run::{folder, free_port, guard, run_script};
+use crate::topic::broker_count;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One broker on loopback, its own controller. Stopped when the run ends.
 pub struct Kafka {
@@ -20,6 +23,42 @@ impl Kafka {
         run_script("kafka.sh", &[&["start", &dir, &port], settings].concat());
         guard(&format!("stop {dir} kafka"));
         kafka
+    }
+
+    /// Starts a second broker of this one's cluster, with this id; its controller stays the first.
+    ///
+    /// # Panics
+    /// When it does not come into the cluster.
+    pub fn join(&self, id: u32) -> Kafka {
+        let settings = std::fs::read_to_string(self.dir.join("server.properties")).expect("it was started");
+        let voters = settings
+            .lines()
+            .find(|line| line.starts_with("controller.quorum.voters="));
+        let joined = Kafka {
+            dir: folder("kafka"),
+            port: free_port(),
+        };
+        let (dir, port) = (joined.dir.display().to_string(), joined.port.to_string());
+        let args = [
+            "start",
+            &dir,
+            &port,
+            "process.roles=broker",
+            &format!("node.id={id}"),
+            voters.expect("it has a controller"),
+            &format!("listeners=PLAINTEXT://{}", joined.bootstrap()),
+        ];
+        run_script("kafka.sh", &args);
+        guard(&format!("stop {dir} kafka"));
+        eventually(
+            "it is in the cluster",
+            Duration::from_secs(60),
+            || match broker_count(&self.bootstrap()) {
+                2.. => Ok(()),
+                count => Err(format!("{count} brokers")),
+            },
+        );
+        joined
     }
 
     /// For `bootstrap.servers`.

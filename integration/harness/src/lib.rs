@@ -40,8 +40,8 @@ pub use random::Random;
 pub use run::{Process, folder, free_port, guard, script};
 pub use sql::Sql;
 pub use topic::{
-    Record, create_topic, create_topics, end_offset, end_offsets, produce, produce_all, produce_keyed,
-    read_topic, scan_topic, topic_names, wait_for_records,
+    Record, create_topic, create_topics, end_offset, end_offsets, leaders, produce, produce_all,
+    produce_keyed, read_topic, scan_topic, topic_names, wait_for_records,
 };
 pub use worker::{Worker, properties};
 

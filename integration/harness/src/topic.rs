@@ -99,12 +99,34 @@ pub fn create_topics(bootstrap: &str, names: &[&str], partitions: i32, settings:
 }
 
 fn partitions(consumer: &BaseConsumer, topic: &str) -> Vec<i32> {
-    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("metadata");
+    let metadata = eventually("metadata", PATIENCE, || {
+        let found = consumer.fetch_metadata(Some(topic), PATIENCE);
+        found.map_err(|error| error.to_string())
+    });
     metadata
         .topics()
         .iter()
         .flat_map(|t| t.partitions().iter().map(|p| p.id()))
         .collect()
+}
+
+/// Which broker leads each of the topic's partitions, as a broker of `bootstrap` says; -1 where none does.
+pub fn leaders(bootstrap: &str, topic: &str) -> Vec<i32> {
+    let consumer = consumer(bootstrap);
+    let metadata = eventually("metadata", PATIENCE, || {
+        let found = consumer.fetch_metadata(Some(topic), PATIENCE);
+        found.map_err(|error| error.to_string())
+    });
+    let topics = metadata.topics().iter();
+    topics
+        .flat_map(|t| t.partitions().iter().map(|p| p.leader()))
+        .collect()
+}
+
+/// How many brokers a broker of `bootstrap` knows.
+pub(crate) fn broker_count(bootstrap: &str) -> usize {
+    let metadata = consumer(bootstrap).fetch_metadata(None, PATIENCE);
+    metadata.map_or(0, |metadata| metadata.brokers().len())
 }
 
 /// How many offsets the topic has given out, over all its partitions; 0 when there is no such topic.
@@ -143,7 +165,11 @@ pub fn scan_topic(bootstrap: &str, topic: &str, mut each: impl FnMut(Record)) {
     let mut ends = Vec::new();
     let mut assignment = TopicPartitionList::new();
     for p in partitions(&consumer, topic) {
-        let (low, high) = consumer.fetch_watermarks(topic, p, PATIENCE).expect("watermarks");
+        // A partition may be on its way to another broker.
+        let (low, high) = eventually("watermarks", PATIENCE, || {
+            let found = consumer.fetch_watermarks(topic, p, PATIENCE);
+            found.map_err(|error| error.to_string())
+        });
         if high > low {
             assignment
                 .add_partition_offset(topic, p, Offset::Offset(low))

@@ -3,9 +3,11 @@
 //! It runs beside the worker's calls, in a task of its own. What it finds goes out as batches; what ends it goes out as
 //! the last item.
 
+mod dump;
+mod recovery;
+
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tapline_api::offset::Offset;
 use tapline_api::source::OffsetReader;
@@ -17,26 +19,23 @@ use tapline_cdc::heartbeat::Heartbeat;
 use tapline_cdc::metrics::SourceMetrics;
 use tapline_cdc::snapshot::is_own;
 use tapline_cdc::transaction::Transactions;
-use tapline_databases::mysql::literal;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::binlog::Malformed;
-use crate::binlog::gtid::{GtidSet, MariaGtids};
-use crate::catalog::{Catalog, RECEIVE_BUFFER, Server};
+use self::dump::silence;
+use self::recovery::beginning;
+use crate::catalog::{Catalog, Server};
 use crate::config::{Options, SnapshotMode};
-use crate::ddl::Flavor;
 use crate::event::Events;
-use crate::history::{KeptTables, Recovery, SchemaChangeRecords, SchemaHistory};
+use crate::history::{KeptTables, SchemaChangeRecords, SchemaHistory};
 use crate::output::Output;
-use crate::position::{Gtids, Position, Tracker, partition, source};
+use crate::position::{Position, Tracker, partition};
 use crate::quarantine::Quarantine;
 use crate::schema::{TableId, Tables};
 use crate::signals::Signals;
 use crate::snapshot::sieve::Sieve;
 use crate::snapshot::{Sessions, Snapshot, position_of};
 use crate::stream::{Parts, Stream};
-use crate::wire::Connection;
 
 /// What a run starts from.
 pub(crate) struct Driver {
@@ -306,14 +305,6 @@ impl Driver {
         Ok(resumes)
     }
 
-    /// What is executed at a position, and whether the log is asked for by that.
-    fn gtids_of(&self, position: &Position) -> Result<(Gtids, bool)> {
-        let bad = |error: Malformed| Error::config(format!("the stored offset's 'gtids': {error}"));
-        let text = position.gtids.as_ref().filter(|_| !self.options.ignore_gtids);
-        let gtids = Gtids::parse(self.options.flavor, text.map_or("", String::as_str)).map_err(bad)?;
-        Ok((gtids, text.is_some()))
-    }
-
     fn headers(&self) -> ContextHeaders {
         use std::hash::{BuildHasher, Hasher};
         let random = std::collections::hash_map::RandomState::new()
@@ -328,110 +319,6 @@ impl Driver {
             self.options.connector(),
             &uuid_v7(now.millis(), random),
         )
-    }
-
-    /// The tables at the stored position: from the history, or else from what lies beside the offsets.
-    async fn recover(
-        &self,
-        history: &SchemaHistory,
-        server: &Server,
-        position: &Position,
-        schemas: &mut Schemas,
-    ) -> Result<()> {
-        let options = &self.options;
-        let (of, at) = (source(options.naming.prefix()), position.to_offset(Vec::new()));
-        let dialect = options.dialect();
-        let ignored = |statement: &str| options.ddl_filter.ignores(statement);
-        let recovery = Recovery::new(
-            &of,
-            &at.0,
-            &dialect,
-            server.ignore_case,
-            options.prefer_ddl,
-            &ignored,
-        );
-        let begun = std::time::Instant::now();
-        let metrics = self.metrics.schema_history();
-        metrics.recovering(Clock::now());
-        let recovered = history.recover(recovery).await?;
-        for _ in 0..recovered.applied {
-            metrics.recovered(Clock::now());
-        }
-        let kept = schemas.kept.restore(&*self.offsets, server.ignore_case).await?;
-        tracing::info!(
-            topic = history.topic(),
-            read = recovered.read,
-            applied = recovered.applied,
-            tables = recovered.tables.len(),
-            ms = begun.elapsed().as_millis(),
-            "schemas are recovered"
-        );
-        if !recovered.tables.is_empty() || recovered.applied > 0 {
-            schemas.tables = recovered.tables;
-            schemas.unknown = recovered.unknown;
-            return Ok(());
-        }
-        match kept {
-            Some(tables) => {
-                tracing::warn!(
-                    topic = history.topic(),
-                    "the schema history is empty; the schemas beside the offsets are taken"
-                );
-                schemas.tables = tables;
-                Ok(())
-            }
-            None => Err(Error::fatal(
-                "The db history topic or its content is fully or partially missing. Please check database schema \
-                 history topic configuration and re-execute the snapshot.",
-            )
-            .exception("io.debezium.DebeziumException")),
-        }
-    }
-
-    /// Whether the server's log still goes on from the stored position.
-    async fn check(&self, catalog: &mut Catalog, server: &Server, position: &Position) -> Result<()> {
-        let bad = |error: Malformed| Error::config(format!("the stored offset's 'gtids': {error}"));
-        if let Some(gtids) = position.gtids.as_ref().filter(|_| !self.options.ignore_gtids) {
-            if self.options.flavor == Flavor::MariaDb {
-                let seen = MariaGtids::parse(gtids).map_err(bad)?;
-                let executed = MariaGtids::parse(&server.executed).map_err(bad)?;
-                let oldest = catalog.oldest_gtids().await?.unwrap_or_default();
-                let begun = MariaGtids::parse(&oldest).map_err(bad)?;
-                return gap(&begun.beyond(&seen), &seen.beyond(&executed));
-            }
-            let seen = GtidSet::parse(gtids).map_err(bad)?;
-            let executed = GtidSet::parse(&server.executed).map_err(bad)?;
-            let purged = GtidSet::parse(&server.purged).map_err(bad)?;
-            let missing = self.wanted(&purged).minus(&seen);
-            let ahead = self.wanted(&seen).minus(&executed);
-            return gap(&missing.to_string(), &ahead.to_string());
-        }
-        let logs = catalog.logs().await?;
-        match logs.iter().find(|(file, _)| *file == position.file) {
-            Some((_, size)) if position.pos <= *size => Ok(()),
-            Some((file, size)) => Err(Error::fatal(format!(
-                "the stored position {} of {file} is behind its end, {size}",
-                position.pos
-            ))
-            .exception("io.debezium.DebeziumException")),
-            None => Err(Error::fatal(format!(
-                "the server has purged {}, of which everything from position {} on was not read; its oldest log is {}",
-                position.file,
-                position.pos,
-                logs.first().map_or("none", |(file, _)| file)
-            ))
-            .exception("io.debezium.DebeziumException")
-            .hint("snapshot.mode=when_needed takes a snapshot again")),
-        }
-    }
-
-    /// The part of a set that `gtid.source.includes` and `.excludes` leave.
-    fn wanted(&self, set: &GtidSet) -> GtidSet {
-        let (included, excluded) = (&self.options.sources_included, &self.options.sources_excluded);
-        set.retain(|uuid| {
-            (included.is_empty() || included.matches(uuid))
-                && (excluded.is_empty() || !excluded.matches(uuid))
-        })
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of a task")]
@@ -477,89 +364,6 @@ impl Driver {
         });
         stream.run(connection, &self.cancel).await
     }
-
-    /// Opens the stream's connection and asks for the log; `ends` for what there is now alone.
-    async fn dump(
-        &self,
-        server: &Server,
-        position: &Position,
-        gtids: &Gtids,
-        by_gtid: bool,
-        ends: bool,
-    ) -> Result<Connection> {
-        let options = &self.options;
-        let mut settings = options.settings.clone();
-        settings.receive_buffer = Some(RECEIVE_BUFFER);
-        let mut connection = Connection::open(&settings, options.query_timeout).await?;
-        let checksum = match server.checksum.eq_ignore_ascii_case("CRC32") {
-            true => "CRC32",
-            false => "NONE",
-        };
-        // Both servers send with checksums only to those who know of them, under a name for each.
-        let mut session = vec![
-            format!("SET @master_binlog_checksum='{checksum}', @source_binlog_checksum='{checksum}'"),
-            format!(
-                "SET @slave_uuid={0}, @replica_uuid={0}",
-                literal(&replica_uuid(options.server_id))
-            ),
-        ];
-        let watched = options.keep_alive.unwrap_or(Duration::from_secs(60));
-        let nanos = watched.as_nanos().clamp(1_000_000, 4_294_967_000_000_000);
-        session.push(format!(
-            "SET @master_heartbeat_period={nanos}, @source_heartbeat_period={nanos}"
-        ));
-        if options.flavor == Flavor::MariaDb {
-            session.push("SET @mariadb_slave_capability=4".to_owned());
-            if by_gtid && let Gtids::MariaDb(at) = gtids {
-                session.push(format!("SET @slave_connect_state={}", literal(&at.to_string())));
-                session.push("SET @slave_gtid_strict_mode=0, @slave_gtid_ignore_duplicates=0".to_owned());
-            }
-        }
-        for statement in &session {
-            connection.execute(statement).await?;
-        }
-        connection.register(options.server_id).await?;
-        match (gtids, by_gtid) {
-            (Gtids::MySql(set), true) => {
-                let executed = GtidSet::parse(&server.executed).unwrap_or_default();
-                let purged = GtidSet::parse(&server.purged).unwrap_or_default();
-                // What other sources executed, and the connector is not to see, counts as seen.
-                let unwanted = executed.minus(&self.wanted(&executed));
-                let set = set.plus(&unwanted).plus(&purged.minus(&self.wanted(&purged)));
-                connection
-                    .dump_gtid(options.server_id, "", 4, Some(&set.encode()), ends)
-                    .await?;
-            }
-            (Gtids::MariaDb(_), true) => {
-                let flags = options.include_query;
-                connection.dump(options.server_id, "", 4, flags, ends).await?;
-            }
-            _ => {
-                let pos = position.pos.max(4);
-                if pos > u64::from(u32::MAX) && options.flavor == Flavor::MySql {
-                    connection
-                        .dump_gtid(options.server_id, &position.file, pos, None, ends)
-                        .await?;
-                } else {
-                    let annotate = options.flavor == Flavor::MariaDb && options.include_query;
-                    connection
-                        .dump(options.server_id, &position.file, pos, annotate, ends)
-                        .await?;
-                }
-            }
-        }
-        // The stream watches for silence itself, over reads that are interrupted.
-        connection.set_patience(Duration::from_secs(86_400));
-        Ok(connection)
-    }
-}
-
-/// How long the server may be silent: three heartbeats that did not come.
-fn silence(options: &Options) -> Duration {
-    match options.keep_alive {
-        Some(interval) => (interval * 3).max(Duration::from_secs(30)),
-        None => Duration::from_secs(86_400),
-    }
 }
 
 /// Without a position that is behind a whole snapshot, some modes can't begin.
@@ -575,45 +379,6 @@ fn refuse_snapshot(mode: SnapshotMode, stored: Option<&Position>) -> Result<()> 
         _ => return Ok(()),
     };
     Err(Error::config(text).exception("io.debezium.DebeziumException"))
-}
-
-/// Where the server's log begins.
-async fn beginning(catalog: &mut Catalog, server: &Server) -> Result<Position> {
-    let logs = catalog.logs().await?;
-    let (file, _) = logs
-        .into_iter()
-        .next()
-        .ok_or_else(|| Error::config("the server writes no binary log").hint("start it with log_bin"))?;
-    Ok(Position {
-        file,
-        pos: 4,
-        gtids: Some(server.purged.clone()).filter(|gtids| !gtids.is_empty()),
-        ..Position::default()
-    })
-}
-
-/// Refuses a gap: what the server has purged and was not read, and what was read and the server does not have.
-fn gap(missing: &str, ahead: &str) -> Result<()> {
-    if !missing.is_empty() {
-        return Err(Error::fatal(format!(
-            "the server has purged transactions that were not read yet: {missing}"
-        ))
-        .exception("io.debezium.DebeziumException")
-        .hint("snapshot.mode=when_needed takes a snapshot again"));
-    }
-    if !ahead.is_empty() {
-        return Err(Error::fatal(format!(
-            "the server does not have transactions that were read: {ahead}; it was restored, or lags behind the one that \
-             was read before"
-        ))
-        .exception("io.debezium.DebeziumException"));
-    }
-    Ok(())
-}
-
-/// A replica's UUID, which a MySQL server wants to tell replicas apart; the same for the same id.
-fn replica_uuid(server_id: u32) -> String {
-    format!("7a9d1e00-0000-4000-8000-0000{server_id:08x}")
 }
 
 /// Whether the log holds rows.

@@ -326,7 +326,7 @@ impl Events {
             Value::from(self.connector),
             self.name.clone(),
             Value::Int64(origin.at.millis()),
-            Value::from(marker.as_str()),
+            marker.value(),
             database.clone(),
             Value::Null,
             Value::Int64(origin.at.micros()),

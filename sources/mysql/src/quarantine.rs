@@ -1,4 +1,5 @@
-//! Tables whose schema at the stream's place is not known: their changes are left out, and nobody else's.
+//! Tables whose schema at the stream's place is not known: their changes are left out, and nobody else's. But what has gone is
+//! told by its key, as far as that can be found: reading the rows again would not tell it.
 //!
 //! ```text
 //!  a change of a table ── schema not known ──▶ held ── asked of the server: schema, end of the log ──▶ answered

@@ -43,11 +43,11 @@ use crate::history::{KeptTables, SchemaChangeRecords, SchemaHistory};
 use crate::output::Output;
 use crate::position::Tracker;
 use crate::quarantine::Quarantine;
-use crate::schema::{TableId, Tables};
+use crate::schema::{Table, TableId, Tables};
 use crate::signals::{Context, Signals, signals_partition};
 use crate::snapshot::Snapshot;
 use crate::snapshot::sieve::Sieve;
-use crate::table::{Layout, Plan};
+use crate::table::{KeyLayout, Layout, Plan};
 use crate::wire::{Block, Connection};
 
 /// How often a position without a record goes out.
@@ -72,6 +72,8 @@ pub(crate) struct Stream<'a> {
     pub(crate) tables: Tables,
     /// Tables whose schema is not known, with why.
     pub(crate) unknown: HashMap<TableId, String>,
+    /// What tables were whose schema is not known any more.
+    former: HashMap<TableId, Arc<Table>>,
     /// Tables whose changes are left out.
     pub(crate) quarantine: Quarantine,
     pub(crate) kept: KeptTables,
@@ -101,6 +103,8 @@ struct Mapped {
     body: Bytes,
     /// `None` of a table that is not captured, or whose changes are skipped.
     plan: Option<Arc<(Arc<Plan>, Layout)>>,
+    /// Of a table whose changes are left out: how its key is found in rows that have gone.
+    gone: Option<Arc<(Plan, KeyLayout)>>,
 }
 
 /// What a stream is made of.
@@ -142,6 +146,7 @@ impl<'a> Stream<'a> {
             changes: parts.changes,
             tables: parts.tables,
             unknown: parts.unknown,
+            former: HashMap::new(),
             quarantine: parts.quarantine,
             kept: parts.kept,
             sieve: None,

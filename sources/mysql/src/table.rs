@@ -2,6 +2,7 @@
 //!
 //! A plan is made once per version and then used for every row: nothing is looked up by name afterwards.
 
+mod gone;
 mod key;
 
 use std::ops::Range;
@@ -21,10 +22,12 @@ use crate::binlog::reader::Reader;
 use crate::binlog::table_map::TableMap;
 use crate::config::Options;
 use crate::schema::{Kind, Table};
-use crate::types::default_value;
+use crate::types::{default_value, is_zero_date};
 use crate::value::charset::Charset;
 use crate::value::{Context, Convert, borrow_text, json, text};
 use crate::wire::TextFields;
+
+pub(crate) use gone::KeyLayout;
 
 /// What stands for a value that the log left out, where the column holds text.
 const UNAVAILABLE: &str = "__debezium_unavailable_value";
@@ -77,6 +80,8 @@ pub(crate) struct Plan {
     /// `database.table`, as transactions count it.
     pub(crate) full_name: Arc<str>,
     key: Vec<KeyField>,
+    /// Where the key's columns stand in the table.
+    key_columns: Vec<usize>,
     columns: Vec<ColumnPlan>,
     masks: Vec<(usize, Conversion)>,
     width: usize,
@@ -152,7 +157,12 @@ impl Plan {
                     .hint("leave it out by column.exclude.list, or the table by table.exclude.list")
             })?;
             let (default, optional) = match &mapping.fallback {
-                None => (default_value(column, &mapping.convert), column.optional),
+                None => {
+                    let default = default_value(column, &mapping.convert);
+                    // A zero date, which is none: where null is not allowed, it is what stands for one.
+                    let zero = || is_zero_date(column).then(|| mapping.zero.clone());
+                    (default.or_else(zero), column.optional)
+                }
                 // The converter's word goes before the column's.
                 Some(value) => (
                     value
@@ -252,6 +262,7 @@ impl Plan {
             topic: topic.into(),
             row_schema,
             key: key_fields,
+            key_columns: key,
             columns,
             masks,
             width,

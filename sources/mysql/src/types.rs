@@ -10,7 +10,7 @@ use tapline_cdc::filter::PatternList;
 
 use crate::schema::{Column, Kind};
 use crate::value::charset::Charset;
-use crate::value::{BinaryMode, Context, Convert, TimeUnit, text, unscaled_of_text};
+use crate::value::{BinaryMode, Context, Convert, TimeUnit, rounded_text, text, unscaled_of_text};
 use crate::zero_date::ZeroDates;
 
 /// `decimal.handling.mode`.
@@ -380,7 +380,10 @@ pub(crate) fn default_value(column: &Column, convert: &Convert) -> Option<Value>
         }
         Kind::Decimal => match convert {
             Convert::DecimalBytes { scale } => unscaled_of_text(literal, *scale),
-            _ => of_text(column, convert, literal),
+            _ => {
+                let scale = column.scale.and_then(|scale| u32::try_from(scale).ok());
+                of_text(column, convert, &rounded_text(literal, scale.unwrap_or(0))?)
+            }
         },
         Kind::Binary
         | Kind::VarBinary
@@ -398,6 +401,15 @@ pub(crate) fn default_value(column: &Column, convert: &Convert) -> Option<Value>
         // These can have expressions alone.
         _ => None,
     }
+}
+
+/// Whether a column that allows no null has a date for its default that the calendar lacks.
+pub(crate) fn is_zero_date(column: &Column) -> bool {
+    let dates = matches!(column.kind, Kind::Date | Kind::DateTime | Kind::Timestamp);
+    let literal = column.default.as_deref().filter(|_| column.has_default);
+    dates
+        && !column.optional
+        && literal.is_some_and(|literal| literal == "0" || literal.starts_with("0000-00-00"))
 }
 
 fn of_text(column: &Column, convert: &Convert, literal: &str) -> Option<Value> {

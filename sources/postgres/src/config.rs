@@ -1,20 +1,19 @@
 //! The connector's configuration: declared in [`options`], checked in [`check`], typed here once for a task's life.
 
 mod check;
+mod modes;
 mod options;
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use tapline_api::Result;
-use tapline_api::adjust::Adjustment;
 use tapline_api::config::{Config, ConfigDef, Parsed};
-use tapline_cdc::channels::Channels;
 use tapline_cdc::check::contradictions;
-use tapline_cdc::filter::{Filters, KeyColumns, PatternList, Selection};
+use tapline_cdc::filter::{Filters, Selection};
 use tapline_cdc::mapper::ColumnMappers;
 use tapline_cdc::naming::TopicNaming;
-use tapline_cdc::notification::Notifier;
-use tapline_cdc::options::{Guardrail, OnFailure, Overrides, Skipped, metric_tags};
+use tapline_cdc::options::{OnFailure, Overrides, Shared, metric_tags};
 use tapline_databases::postgres::{Settings, SslMode};
 
 use crate::replica_identity::{self, Identities};
@@ -22,125 +21,32 @@ use crate::reselect::Reselect;
 use crate::types::{Placeholder, TypeModes};
 use crate::value::BinaryMode;
 
+pub(crate) use modes::{Autocreate, DecimalMode, Mismatch, SnapshotMode, TimeMode};
 pub(crate) use options::OPTIONS;
-
-/// `snapshot.mode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SnapshotMode {
-    Initial,
-    InitialOnly,
-    Always,
-    NoData,
-    /// As initial, and again when the changes since the stored offset have gone.
-    WhenNeeded,
-    /// As `snapshot.mode.configuration.based.*` say.
-    ConfigurationBased {
-        data: bool,
-        stream: bool,
-        on_data_error: bool,
-    },
-}
-
-impl SnapshotMode {
-    /// Whether changes are streamed afterwards.
-    pub(crate) fn streams(self) -> bool {
-        match self {
-            Self::InitialOnly => false,
-            Self::ConfigurationBased { stream, .. } => stream,
-            _ => true,
-        }
-    }
-
-    /// Whether a gap between the stored offset and the slot makes it read the tables again.
-    pub(crate) fn heals(self) -> bool {
-        match self {
-            Self::WhenNeeded => true,
-            Self::ConfigurationBased { on_data_error, .. } => on_data_error,
-            _ => false,
-        }
-    }
-}
-
-/// `publication.autocreate.mode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Autocreate {
-    AllTables,
-    Disabled,
-    Filtered,
-    NoTables,
-}
-
-/// `offset.mismatch.strategy`; not set is stricter than any of Debezium's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mismatch {
-    Refuse,
-    NoValidation,
-    TrustOffset,
-    TrustSlot,
-    TrustGreaterLsn,
-}
-
-/// `decimal.handling.mode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DecimalMode {
-    Precise,
-    Double,
-    String,
-}
-
-/// `time.precision.mode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TimeMode {
-    Adaptive,
-    AdaptiveMicros,
-    Connect,
-    Iso,
-    Micros,
-    Nanos,
-}
 
 /// All that a task reads of its configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
+    /// What every change source has; its fields are these options', too.
+    pub(crate) shared: Shared,
     pub(crate) settings: Settings,
-    pub(crate) initial_statements: Vec<String>,
-    pub(crate) query_timeout: Duration,
-    pub(crate) validation_timeout: Duration,
     pub(crate) naming: TopicNaming,
     pub(crate) filters: Filters,
-    pub(crate) snapshot_tables: PatternList,
-    /// `snapshot.select.statement.overrides`, by `schema.table`.
-    pub(crate) overrides: Overrides,
-    /// `snapshot.tables.order.by.row.count`; `None` for the usual order.
-    pub(crate) small_tables_first: Option<bool>,
-    pub(crate) key_columns: KeyColumns,
     pub(crate) types: TypeModes,
-    pub(crate) mappers: ColumnMappers,
-    pub(crate) schema_names: Adjustment,
-    pub(crate) field_names: Adjustment,
-    /// `event.converting.failure.handling.mode`
-    pub(crate) on_bad_value: OnFailure,
     /// `event.processing.failure.handling.mode`
     pub(crate) on_bad_event: OnFailure,
-    /// `provide.transaction.metadata`
-    pub(crate) transactions: bool,
     /// Prefixes of logical decoding messages; `None` when none is wanted.
     pub(crate) messages: Option<Selection>,
     /// `xmin.fetch.interval.ms`; zero for never.
     pub(crate) xmin_interval: Duration,
-    pub(crate) skipped: Skipped,
     pub(crate) slot: String,
     pub(crate) slot_failover: bool,
     /// `slot.max.retained.bytes`; zero for no limit.
     pub(crate) slot_budget: i64,
     pub(crate) identities: Identities,
-    pub(crate) read_only: bool,
     /// `lsn.flush.timeout.ms` and what to do then.
     pub(crate) flush_timeout: Duration,
     pub(crate) on_flush_timeout: OnFailure,
-    pub(crate) metric_tags: Vec<(String, String)>,
-    /// `max.queue.size`, which is only told.
-    pub(crate) queue_records: usize,
     pub(crate) slot_drop_on_stop: bool,
     pub(crate) stream_parameters: Vec<(String, String)>,
     pub(crate) create_slot_timeout: Duration,
@@ -154,32 +60,19 @@ pub(crate) struct Options {
     pub(crate) status_interval: Duration,
     pub(crate) confirms: bool,
     pub(crate) snapshot_mode: SnapshotMode,
-    pub(crate) snapshot_delay: Duration,
-    pub(crate) streaming_delay: Duration,
     pub(crate) snapshot_shared_lock: bool,
     /// `signal.data.collection`.
     pub(crate) signal_table: Option<(String, String)>,
-    pub(crate) channels: Channels,
-    pub(crate) notifier: Notifier,
-    /// Rows of an incremental snapshot's chunk.
-    pub(crate) chunk_size: usize,
-    /// Whether a window is closed by deleting what opened it.
-    pub(crate) watermark_deletes: bool,
-    /// How many sessions read a snapshot.
-    pub(crate) snapshot_threads: usize,
-    /// About how many bytes of a table make a chunk.
-    pub(crate) snapshot_chunk_bytes: u64,
-    pub(crate) lock_timeout: Duration,
-    pub(crate) tombstones: bool,
-    pub(crate) skip_unchanged: bool,
-    pub(crate) extended_headers: bool,
-    pub(crate) heartbeat: Duration,
-    pub(crate) heartbeat_query: Option<String>,
-    pub(crate) batch_records: usize,
-    pub(crate) batch_bytes: usize,
-    pub(crate) guardrail: Guardrail,
     /// `post.processors`.
     pub(crate) reselect: Option<Reselect>,
+}
+
+impl Deref for Options {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
 }
 
 /// What there is to say against options that no single check sees: two lists of one kind, and what is not supported.
@@ -234,53 +127,23 @@ impl Options {
             return Err(tapline_api::Error::config(text));
         }
         let lower = |parsed: &Parsed, name: &str| parsed.text(name).unwrap_or_default().to_lowercase();
-        let query_timeout = listed.millis("database.query.timeout.ms")?;
+        let all = listed.clone().with(unlisted.clone());
         Ok(Self {
+            shared: Shared::new(config, &all)?,
             reselect: Reselect::new(config)?,
             settings: settings(&listed)?,
-            initial_statements: statements(listed.text("database.initial.statements").unwrap_or_default()),
-            query_timeout: if query_timeout.is_zero() {
-                Duration::from_secs(86_400)
-            } else {
-                query_timeout
-            },
-            validation_timeout: listed.millis("connection.validation.timeout.ms")?,
             naming: naming(config)?,
             filters: Filters::new(config, listed.boolean("table.ignore.builtin")?)?,
-            snapshot_tables: PatternList::new(
-                "snapshot.include.collection.list",
-                config.get("snapshot.include.collection.list").unwrap_or_default(),
-            )?,
-            overrides: Overrides::new(config)?,
-            small_tables_first: match lower(&listed, "snapshot.tables.order.by.row.count").as_str() {
-                "ascending" => Some(true),
-                "descending" => Some(false),
-                _ => None,
-            },
-            key_columns: KeyColumns::new(listed.text("message.key.columns").unwrap_or_default())?,
             types: type_modes(&listed, &unlisted)?,
-            mappers: ColumnMappers::new(config)?,
-            schema_names: adjustment(&listed, "schema.name.adjustment.mode"),
-            field_names: adjustment(&unlisted, "field.name.adjustment.mode"),
-            on_bad_value: on_failure(
-                &unlisted,
-                "event.converting.failure.handling.mode",
-                OnFailure::Warn,
-            ),
             on_bad_event: on_failure(&listed, "event.processing.failure.handling.mode", OnFailure::Fail),
-            transactions: listed.boolean("provide.transaction.metadata")?,
             messages: messages(config)?,
             xmin_interval: listed.millis("xmin.fetch.interval.ms")?,
-            skipped: Skipped::new(config, &listed),
             slot: listed.required("slot.name")?.to_owned(),
             slot_failover: listed.boolean("slot.failover")?,
             slot_budget: unlisted.integer("slot.max.retained.bytes")?,
             identities: Identities::new(listed.text(replica_identity::OPTION).unwrap_or_default())?,
-            read_only: unlisted.boolean("read.only")?,
             flush_timeout: listed.millis("lsn.flush.timeout.ms")?,
             on_flush_timeout: on_failure(&listed, "lsn.flush.timeout.action", OnFailure::Fail),
-            metric_tags: metric_tags(listed.list("custom.metric.tags"))?,
-            queue_records: listed.count("max.queue.size")?,
             slot_drop_on_stop: listed.boolean("slot.drop.on.stop")?,
             stream_parameters: stream_parameters(listed.text("slot.stream.params").unwrap_or_default()),
             create_slot_timeout: Duration::from_secs(
@@ -325,41 +188,8 @@ impl Options {
                 }
                 _ => SnapshotMode::Initial,
             },
-            snapshot_delay: listed.millis("snapshot.delay.ms")?,
-            streaming_delay: listed.millis("streaming.delay.ms")?,
             snapshot_shared_lock: lower(&listed, "snapshot.locking.mode") == "shared",
             signal_table: signal_table(&listed)?,
-            channels: Channels::new(
-                config,
-                listed.required("topic.prefix")?,
-                listed.millis("signal.poll.interval.ms")?,
-            )?,
-            notifier: Notifier::new(
-                listed.required("topic.prefix")?,
-                listed.list("notification.enabled.channels"),
-                listed.text("notification.sink.topic.name"),
-            )?,
-            chunk_size: listed.count("incremental.snapshot.chunk.size")?.clamp(1, 1 << 20),
-            watermark_deletes: lower(&listed, "incremental.snapshot.watermarking.strategy")
-                == "insert_delete",
-            snapshot_threads: listed.count("snapshot.max.threads")?.clamp(1, 64),
-            snapshot_chunk_bytes: unlisted.count("internal.snapshot.chunk.bytes")?.max(1) as u64,
-            lock_timeout: listed.millis("snapshot.lock.timeout.ms")?,
-            tombstones: listed.boolean("tombstones.on.delete")?,
-            skip_unchanged: unlisted.boolean("skip.messages.without.change")?,
-            extended_headers: listed.boolean("extended.headers.enabled")?,
-            heartbeat: listed.millis("heartbeat.interval.ms")?,
-            heartbeat_query: listed
-                .text("heartbeat.action.query")
-                .filter(|q| !q.is_empty())
-                .map(str::to_owned),
-            batch_records: listed.count("max.batch.size")?.clamp(1, 65_536),
-            batch_bytes: match listed.count("max.queue.size.in.bytes")? {
-                0 => 1 << 20,
-                // Two batches wait and one is being built.
-                limit => (limit / 3).clamp(16 * 1024, 16 << 20),
-            },
-            guardrail: Guardrail::new(&listed)?,
         })
     }
 }
@@ -433,13 +263,6 @@ fn naming(config: &Config) -> Result<TopicNaming> {
 /// Debezium's for databases with schemas.
 const STRATEGY: &str = "io.debezium.schema.SchemaTopicNamingStrategy";
 
-fn adjustment(parsed: &Parsed, option: &str) -> Adjustment {
-    parsed
-        .text(option)
-        .and_then(Adjustment::named)
-        .unwrap_or_default()
-}
-
 fn on_failure(parsed: &Parsed, option: &str, default: OnFailure) -> OnFailure {
     parsed.text(option).and_then(OnFailure::named).unwrap_or(default)
 }
@@ -482,15 +305,6 @@ fn type_modes(listed: &Parsed, unlisted: &Parsed) -> Result<TypeModes> {
     })
 }
 
-/// Splits at single semicolons; two stand for one.
-fn statements(text: &str) -> Vec<String> {
-    text.replace(";;", "\u{1}")
-        .split(';')
-        .map(|statement| statement.replace('\u{1}', ";").trim().to_owned())
-        .filter(|statement| !statement.is_empty())
-        .collect()
-}
-
 fn stream_parameters(text: &str) -> Vec<(String, String)> {
     text.split(';')
         .filter_map(|pair| pair.split_once('='))
@@ -515,74 +329,4 @@ pub(crate) fn test_options(extra: &[(&str, &str)]) -> Options {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn defaults_are_debeziums() {
-        let options = test_options(&[]);
-        assert_eq!(
-            (options.slot.as_str(), options.publication.as_str()),
-            ("debezium", "dbz_publication")
-        );
-        assert_eq!(
-            (options.autocreate, options.snapshot_mode),
-            (Autocreate::AllTables, SnapshotMode::Initial)
-        );
-        assert_eq!(
-            options.skipped,
-            Skipped {
-                truncates: true,
-                ..Skipped::default()
-            }
-        );
-        assert_eq!(options.settings.ssl_mode, SslMode::Prefer);
-        assert_eq!(options.naming.heartbeat(), "__debezium-heartbeat.g");
-        assert_eq!(options.types.placeholder.text, "__debezium_unavailable_value");
-    }
-
-    #[test]
-    fn every_default_passes_its_own_check() {
-        let mut config: Config = [
-            ("topic.prefix", "g"),
-            ("database.hostname", "h"),
-            ("database.user", "u"),
-            ("database.dbname", "d"),
-        ]
-        .into_iter()
-        .collect();
-        for key in OPTIONS.keys().iter().chain(options::UNLISTED.keys()) {
-            if let tapline_api::config::Default::Value(value) = key.default {
-                config.set(key.name, value);
-            }
-        }
-        let errors: Vec<_> = OPTIONS
-            .validate(&config)
-            .into_iter()
-            .flat_map(|info| info.errors)
-            .collect();
-        assert_eq!(errors, Vec::<String>::new());
-        assert_eq!(findings(&config), []);
-        assert!(Options::new(&config).is_ok());
-    }
-
-    #[test]
-    fn two_lists_of_one_kind_contradict() {
-        let config: Config = [("table.include.list", "a"), ("table.exclude.list", "b")]
-            .into_iter()
-            .collect();
-        assert_eq!(
-            findings(&config),
-            [(
-                "table.exclude.list".to_owned(),
-                "The 'table.exclude.list' value is invalid: \"table.include.list\" is already specified"
-                    .to_owned()
-            )]
-        );
-    }
-
-    #[test]
-    fn two_semicolons_are_one() {
-        assert_eq!(statements("set a=1; select ';;' ;"), ["set a=1", "select ';'"]);
-    }
-}
+mod tests;

@@ -394,7 +394,7 @@ impl Events {
             Value::from("postgresql"),
             self.name.clone(),
             Value::Int64(origin.at.millis()),
-            Value::from(marker.as_str()),
+            marker.value(),
             self.database.clone(),
             self.sequence(origin),
             Value::Int64(origin.at.micros()),

@@ -158,7 +158,8 @@ impl Work {
                 else {
                     return if *if_exists { Ok(()) } else { Err(unknown(name)) };
                 };
-                column.has_default = *default != DefaultValue::Dropped;
+                // One that may be null keeps null for a default.
+                column.has_default = column.optional || *default != DefaultValue::Dropped;
                 column.default = match default {
                     DefaultValue::Literal(text) => Some(Arc::clone(text)),
                     DefaultValue::Null | DefaultValue::Dropped => None,

@@ -39,8 +39,10 @@ pub enum ChangeKind {
     Drop,
     /// A table is emptied; its schema stays.
     Truncate,
-    /// A database, a variable, or a statement that changes no table's schema.
+    /// A database, or a variable.
     Database,
+    /// Any other statement that changes no table's schema.
+    Other,
 }
 
 /// One change that a statement makes.
@@ -50,7 +52,7 @@ pub struct Change {
     pub kind: ChangeKind,
     /// The database it is told under; may be empty.
     pub database: Arc<str>,
-    /// The table, unless it is [`ChangeKind::Database`].
+    /// The table, unless it is [`ChangeKind::Database`] or [`ChangeKind::Other`].
     pub table: Option<TableId>,
     /// What `RENAME TABLE` renamed. `ALTER TABLE … RENAME` does not say, as in Debezium.
     pub previous: Option<TableId>,
@@ -116,7 +118,17 @@ pub fn apply(
     }
     let mut changes = applier.changes;
     if changes.is_empty() {
-        changes.push(Change::of_database(database, statement.trim()));
+        changes.push(Change {
+            kind: ChangeKind::Other,
+            ..Change::of_database(database, statement.trim())
+        });
+    }
+    // A table that is renamed once more is not told of by the name that it had in between.
+    for change in &mut changes {
+        let gone = |id: &TableId| applier.tables.get(id).is_none();
+        if change.table.as_ref().is_some_and(gone) {
+            change.after = None;
+        }
     }
     Ok(changes)
 }

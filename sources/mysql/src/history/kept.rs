@@ -45,7 +45,10 @@ impl KeptTables {
 
     /// A statement's change, if it is of a captured table.
     pub fn changed(&mut self, change: &Change, captured: impl Fn(&TableId) -> bool) {
-        if matches!(change.kind, ChangeKind::Truncate | ChangeKind::Database) {
+        if matches!(
+            change.kind,
+            ChangeKind::Truncate | ChangeKind::Database | ChangeKind::Other
+        ) {
             return;
         }
         if let Some(previous) = change.previous.as_ref().filter(|id| self.tables.contains(*id)) {

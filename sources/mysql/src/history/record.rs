@@ -72,7 +72,7 @@ impl TableChange {
             ChangeKind::Create => TableChangeKind::Create,
             ChangeKind::Alter => TableChangeKind::Alter,
             ChangeKind::Drop => TableChangeKind::Drop,
-            ChangeKind::Truncate | ChangeKind::Database => return None,
+            ChangeKind::Truncate | ChangeKind::Database | ChangeKind::Other => return None,
         };
         if kind != TableChangeKind::Drop && change.after.is_none() {
             return None;

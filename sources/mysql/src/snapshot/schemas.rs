@@ -134,7 +134,9 @@ impl Snapshot<'_> {
         match ddl::apply(self.tables, &self.options.dialect(), &id.database, statement) {
             Ok(changes) => {
                 for mut change in changes {
-                    change.statement.clone_from(statement);
+                    // Debezium leaves out where a comment ends that some servers execute.
+                    let whole = statement.strip_suffix("*/").map_or(&**statement, str::trim_end);
+                    whole.clone_into(&mut change.statement);
                     self.tell(change, Some(id)).await?;
                 }
                 Ok(())

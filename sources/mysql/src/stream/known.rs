@@ -111,6 +111,7 @@ impl Stream<'_> {
         }
         self.tables = tables;
         self.unknown.remove(id);
+        self.former.remove(id);
         self.adopt(id, table, statement).await?;
         self.plans.insert(id.clone(), plan.clone());
         Ok(Some((plan, layout)))

@@ -31,6 +31,10 @@ impl Stream<'_> {
                 None
             }
         };
+        let gone = match &plan {
+            Some(_) => None,
+            None => self.key_of_held(&map).await?.map(Arc::new),
+        };
         // Numbers of tables rise with every change; those that were left behind are not used again.
         if self.maps.len() > 4096 {
             self.maps.clear();
@@ -38,7 +42,7 @@ impl Stream<'_> {
         // What is kept must not keep a whole read alive.
         let body = Bytes::copy_from_slice(&body);
         let plan = plan.map(Arc::new);
-        self.maps.insert(id, Mapped { body, plan });
+        self.maps.insert(id, Mapped { body, plan, gone });
         Ok(())
     }
 
@@ -58,13 +62,18 @@ impl Stream<'_> {
                 "rows are of table {id}, which no TABLE_MAP names"
             ))));
         };
-        let Some(ready) = mapped.plan.clone().filter(|_| !self.foreign) else {
+        if self.foreign || mapped.plan.is_none() && mapped.gone.is_none() {
             return Ok(());
-        };
-        let (plan, layout) = &*ready;
+        }
+        let (ready, gone) = (mapped.plan.clone(), mapped.gone.clone());
         let rows = Rows::read(kind, &body).map_err(|e| self.malformed(&e))?;
         let Some(rows) = rows else { return Ok(()) };
-        if rows.columns != plan.table.columns.len() {
+        let columns = match (&ready, &gone) {
+            (Some(ready), _) => ready.0.table.columns.len(),
+            (_, Some(gone)) => gone.1.width(),
+            _ => rows.columns,
+        };
+        if rows.columns != columns {
             return Err(self.malformed(&Malformed::bad(
                 "rows have not as many columns as their TABLE_MAP",
             )));
@@ -75,7 +84,11 @@ impl Stream<'_> {
         } else {
             (body.clone(), rows.start)
         };
-        let count = self.emit_rows(plan, layout, &rows, &event, start, skipped)?;
+        let count = match (ready, gone) {
+            (Some(ready), _) => self.emit_rows(&ready.0, &ready.1, &rows, &event, start, skipped)?,
+            (None, Some(gone)) => self.emit_gone(&gone.0, &gone.1, &rows, &event, start, skipped)?,
+            (None, None) => 0,
+        };
         self.tracker.rows(count);
         Ok(())
     }

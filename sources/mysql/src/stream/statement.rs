@@ -98,7 +98,8 @@ impl Stream<'_> {
             .filter(|change| change.kind == ChangeKind::Truncate)
         {
             let table = change.table.as_ref().filter(|id| captures(id));
-            if let Some(table) = table.and_then(|id| self.tables.get(id)).cloned() {
+            let known = |id| self.tables.get(id).or_else(|| self.former.get(id));
+            if let Some(table) = table.and_then(known).cloned() {
                 let plan = Plan::new(table, options, self.events.source_schema())?;
                 self.events.truncated(&plan, &self.origin);
             }
@@ -144,7 +145,9 @@ impl Stream<'_> {
                 if self.quarantine.holds(&id) {
                     return Ok(());
                 }
-                self.tables.remove(&id);
+                if let Some(table) = self.tables.remove(&id) {
+                    self.former.insert(id.clone(), table);
+                }
                 self.plans.remove(&id);
                 self.maps.clear();
                 self.unknown.insert(id.clone(), error.to_string());
@@ -183,9 +186,9 @@ impl Stream<'_> {
         if !self.options.schema_changes {
             return;
         }
-        let table = match names.is_empty() {
-            true => Value::Null,
-            false => Value::from(names.to_owned()),
+        let table = match change.kind {
+            ChangeKind::Database => Value::Null,
+            _ => Value::from(names.to_owned()),
         };
         let origin = Origin {
             // Of statements Debezium tells milliseconds.

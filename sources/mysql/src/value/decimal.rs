@@ -55,16 +55,45 @@ pub(super) fn convert(to: &Convert, raw: &Raw, cx: &mut Context<'_>) -> Result<V
     }
 }
 
-/// The unscaled bytes of a literal such as a default, at `scale` digits after the point; further digits are cut.
+/// The unscaled bytes of a literal such as a default, rounded to `scale` digits after the point as servers do.
 pub(crate) fn unscaled_of_text(text: &str, scale: u32) -> Option<Value> {
+    let (digits, negative) = rounded(text, scale)?;
+    Some(unscaled(&digits, negative, &mut BytesMut::new()))
+}
+
+/// The same as text.
+pub(crate) fn rounded_text(text: &str, scale: u32) -> Option<String> {
+    let (digits, negative) = rounded(text, scale)?;
+    Some(plain(&digits, negative, scale))
+}
+
+fn rounded(text: &str, scale: u32) -> Option<(Vec<u8>, bool)> {
     let mut digits = Vec::new();
     let (negative, found) = parse(text.trim().as_bytes(), &mut digits).ok()?;
     if found > scale {
-        digits.truncate(digits.len().saturating_sub(usize::try_from(found - scale).ok()?));
+        let left = digits.len().saturating_sub(usize::try_from(found - scale).ok()?);
+        let up = digits.get(left).is_some_and(|digit| *digit >= b'5');
+        digits.truncate(left);
+        if up {
+            increment(&mut digits);
+        }
     } else {
         digits.extend(std::iter::repeat_n(b'0', usize::try_from(scale - found).ok()?));
     }
-    Some(unscaled(&digits, negative, &mut BytesMut::new()))
+    let negative = negative && digits.iter().any(|digit| *digit != b'0');
+    Some((digits, negative))
+}
+
+/// Adds one to the number of these digits.
+fn increment(digits: &mut Vec<u8>) {
+    for digit in digits.iter_mut().rev() {
+        if *digit < b'9' {
+            *digit += 1;
+            return;
+        }
+        *digit = b'0';
+    }
+    digits.insert(0, b'1');
 }
 
 /// A decimal number of few digits, exactly `scale` of them after the point, without its point.
@@ -240,8 +269,21 @@ mod tests {
         );
         assert_eq!(
             unscaled_of_text("12.345", 2),
-            Some(Value::Bytes(Bytes::from_static(&[4, 0xd2])))
+            Some(Value::Bytes(Bytes::from_static(&[4, 0xd3])))
         );
+        for (literal, scale, expected) in [
+            ("3.25", 1, "3.3"),
+            ("-9.95", 1, "-10.0"),
+            ("0.04", 1, "0.0"),
+            ("-0.04", 1, "0.0"),
+            ("7", 2, "7.00"),
+        ] {
+            assert_eq!(
+                rounded_text(literal, scale).as_deref(),
+                Some(expected),
+                "{literal}"
+            );
+        }
     }
 
     proptest! {

@@ -19,7 +19,7 @@ use crate::binlog::image::Raw;
 use crate::binlog::payload;
 use charset::Charset;
 
-pub(crate) use decimal::unscaled_of_text;
+pub(crate) use decimal::{rounded_text, unscaled_of_text};
 
 /// `binary.handling.mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
