@@ -212,16 +212,16 @@ impl Stream<'_> {
 
 /// The tables of a statement, as a source block has them.
 fn names_of(changes: &[Change]) -> String {
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: Vec<(String, &str)> = Vec::new();
     for change in changes {
         if let Some(id) = &change.table
-            && !names.contains(&&*id.table)
+            && !names.iter().any(|(_, name)| *name == &*id.table)
         {
-            names.push(&id.table);
+            names.push((id.to_string(), &id.table));
         }
     }
-    // Debezium keeps them in a set.
-    let mut names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-    tapline_cdc::java::hash_map_order(&mut names, |name| name);
+    // Debezium keeps them in a set, by their whole names.
+    tapline_cdc::java::hash_map_order(&mut names, |(whole, _)| whole);
+    let names: Vec<&str> = names.into_iter().map(|(_, name)| name).collect();
     names.join(",")
 }
