@@ -34,7 +34,8 @@ start() {
   mkdir -p "$dir"; dir=$(cd "$dir" && pwd)
   unprivileged; as=("${UNPRIVILEGED[@]}") seen=$dir server=/usr/sbin/mariadbd
   if [ "$kind" = mysql ]; then sid_command "$dir"; as=("${SID_COMMAND[@]}") seen=/server server=/usr/sbin/mysqld; fi
-  [ "$(id -u)" != 0 ] || chown tapline "$dir"
+  mkdir -p "$dir/tmp"
+  [ "$(id -u)" != 0 ] || chown tapline "$dir" "$dir/tmp"
   [ -f "$dir/my.cnf" ] || "$kind"_settings "$seen" >"$dir/my.cnf"
   if [ ! -d "$dir/db/mysql" ]; then
     if [ "$kind" = mysql ]; then "${as[@]}" $server --defaults-file=$seen/my.cnf --initialize-insecure
@@ -68,6 +69,8 @@ settings() {
   cat <<C
 [mysqld]
 datadir=$1/db
+# of its own: one that starts removes the temporary tables that it finds, another server's too
+tmpdir=$1/tmp
 socket=$1/socket
 pid-file=$1/server.pid
 bind-address=$HOST
