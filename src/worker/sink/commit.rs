@@ -69,7 +69,10 @@ impl Loop<'_> {
         if news.is_empty() {
             return Ok(());
         }
-        let (consumer, offsets) = (self.consumer.clone(), news.clone());
+        let Some(consumer) = self.member.consumer() else {
+            return Ok(());
+        };
+        let offsets = news.clone();
         let committing = tokio::task::spawn_blocking(move || consumer.commit(&offsets));
         let patience = self.context.worker.config.millis("offset.flush.timeout.ms");
         let committed = match timeout(patience, committing).await {

@@ -14,6 +14,7 @@ mod dead_letter;
 mod decode;
 mod events;
 mod figures;
+mod member;
 mod partitions;
 mod put;
 mod reader;
@@ -34,6 +35,7 @@ use self::dead_letter::{DeadLetters, Reporter};
 use self::decode::Decoder;
 use self::events::{Event, Listener, Shared, Waiting};
 use self::figures::Figures;
+use self::member::Member;
 use self::reader::Reader;
 use super::status::{State, TargetState};
 use super::task::{Retries, TaskContext};
@@ -99,8 +101,8 @@ async fn attempt(context: &TaskContext, connector: &dyn SinkConnector, retries: 
                         task: &mut *task,
                         events: received,
                         waiting: Waiting::new(),
+                        member: Member::new(consumer, shared.clone()),
                         shared,
-                        consumer,
                         thread: Some(thread),
                         reporter,
                         accepted: SinkOffsets::new(),
@@ -213,7 +215,7 @@ struct Loop<'a> {
     events: mpsc::Receiver<Event>,
     waiting: Waiting,
     shared: Arc<Shared>,
-    consumer: Consumer,
+    member: Member,
     thread: Option<Thread<()>>,
     reporter: Arc<Reporter>,
     /// Next offsets behind what was put.
@@ -252,10 +254,9 @@ impl Loop<'_> {
         if let Some(mut thread) = self.thread.take() {
             let _ = timeout(self.context.grace(), thread.ended()).await;
         }
-        // To drop the consumer is to leave the group, which takes a round trip.
-        let consumer = self.consumer;
-        let left = tokio::task::spawn_blocking(move || drop(consumer));
-        let _ = timeout(self.context.grace(), left).await;
+        if let Some(left) = self.member.leave() {
+            let _ = timeout(self.context.grace(), left).await;
+        }
         match ended {
             Ok(ended) => result.and(ended),
             Err(_) => {
