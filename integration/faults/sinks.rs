@@ -126,6 +126,8 @@ pub fn run(plan: Plan) -> Outcome {
         }
     });
     worker.wait_running("a");
+    let log = worker.process().log();
+    assert!(!log.contains("panicked at"), "{log}");
     let peak_mb = peak_mb(worker.process().pid());
     if let Some(limit) = plan.memory {
         assert!(peak_mb <= limit, "{peak_mb} MiB, of {limit}");
