@@ -128,12 +128,10 @@ pub fn run(plan: Plan) -> Outcome {
     sql.execute("insert into marker values ('quiet', 0)");
     chunks::comes_through(&bootstrap, MARKERS, "quiet");
     leads(2, MARKERS);
+    let before = end_offset(&bootstrap, MARKERS);
     second.kill();
     leads_no_more(&first.bootstrap(), MARKERS);
-    let (early, before) = (
-        end_offset(&first.bootstrap(), TOPIC),
-        end_offset(&first.bootstrap(), MARKERS),
-    );
+    let early = end_offset(&first.bootstrap(), TOPIC);
     sql.execute(&format!(
         "insert into marker select 'waits ' || i, 0 from generate_series(1, {WAITING}) i;
          insert into t (amount) select i from generate_series(1, {ROWS}) i"
