@@ -196,3 +196,23 @@ fn align(schema: &Schema, value: Value) -> Option<Value> {
         (_, value) => value,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_inside_other_values_is_quoted_and_whole() {
+        for (text, expected) in [
+            ("", "\"\""),
+            ("é", "\"é\""),
+            ("Straß", "\"Straß\""),
+            ("a\"é", "\"a\\\"é\""),
+            ("漢\\", "\"漢\\\\\""),
+        ] {
+            let mut out = BytesMut::new();
+            push_value(&mut out, None, &Value::from(text.to_owned()), true);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
+    }
+}
