@@ -233,9 +233,9 @@ fn statements(worker: &mut Worker, target: &dyn Target, recording: &Recording) {
     for piece in lines.chunk_by(|one, next| pause(one) == pause(next)) {
         let text = piece.join("\n") + "\n";
         if pause(&text) {
-            target.sql(&text);
+            target.sql_in_session(&text);
         } else {
-            held(&|| target.sql(&text));
+            held(&|| target.sql_in_session(&text));
         }
     }
     target.end();

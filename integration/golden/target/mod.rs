@@ -12,6 +12,10 @@ pub trait Target: Send {
     fn reset(&mut self);
     /// Runs SQL statement by statement, past the ones that fail, as the recording's client did.
     fn sql(&self, text: &str);
+    /// The same, in one session from the first call after a reset on: what an event tells of its session stays the same.
+    fn sql_in_session(&self, text: &str) {
+        self.sql(text);
+    }
     /// Adapts what a setting says about where servers are.
     fn setting(&self, name: &str, value: &str) -> String;
     /// Whether the connector has done its snapshot and streams. `records` counts a topic's records.
