@@ -72,6 +72,10 @@ impl Sender {
 
     /// Whether all is known that there is to know of the topic.
     fn on_topic(&mut self, name: &StrBytes, led: Result<Vec<Led>, i16>) -> bool {
+        // The name in the answer holds the whole answer: what is kept is the name as it was asked for.
+        let Some(own) = self.topics.get_key_value(name).map(|(own, _)| own.clone()) else {
+            return true;
+        };
         let Some(topic) = self.topics.get_mut(name) else {
             return true;
         };
@@ -115,7 +119,7 @@ impl Sender {
                 None if place == topic.lanes.len() => {
                     topic.lanes.push(self.lanes.len());
                     self.lanes.push(Partition {
-                        topic: name.clone(),
+                        topic: own.clone(),
                         index: *partition,
                         leader: *leader,
                         lane: Lane::default(),
