@@ -288,6 +288,7 @@ impl<'a> Snapshot<'a> {
             metrics: self.metrics.clone(),
             notifier: self.options.notifier.clone(),
             captured,
+            repeated_bytes: self.options.snapshot_repeated_bytes,
             chunk_bytes: self.options.snapshot_chunk_bytes,
             batch_records: self.options.batch_records,
             batch_bytes: self.options.batch_bytes,

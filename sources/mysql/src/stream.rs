@@ -187,7 +187,7 @@ impl<'a> Stream<'a> {
         let mut block = Block::default();
         let mut idle_due = Instant::now() + IDLE_MARK;
         let mut end_due = Instant::now() + END_MARK;
-        let mut pace = Pace::new(Instant::now());
+        let mut pace = Pace::log(Instant::now());
         let mut heard = Instant::now();
         self.lend(async |signals, context| signals.begin(context).await)
             .await?;

@@ -234,6 +234,7 @@ impl<'a> Snapshot<'a> {
             metrics: metrics.clone(),
             notifier: options.notifier.clone(),
             captured: captured.join(","),
+            repeated_bytes: options.snapshot_repeated_bytes,
             chunk_bytes: options.snapshot_chunk_bytes,
             batch_records: options.batch_records,
             batch_bytes: options.batch_bytes,

@@ -165,7 +165,7 @@ impl<'a> Stream<'a> {
     async fn pump(&mut self, connection: &mut Connection, cancel: &CancellationToken) -> Result<()> {
         let sender = self.output.sender();
         let mut block = Block::default();
-        let mut pace = Pace::new(Instant::now());
+        let mut pace = Pace::log(Instant::now());
         let mut status_due = Instant::now();
         let mut idle_due = Instant::now() + IDLE_MARK;
         let mut heard = Instant::now();

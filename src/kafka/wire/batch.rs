@@ -1,12 +1,14 @@
 //! Record batches, format v2, built record by record. Pure.
 //!
-//! A batch is written once: each record is encoded where it will be compressed from, and the header is put in front
-//! when the batch gets its place in the producer's sequence. Kafka's protocol guide, "Record Batch".
+//! A batch is written once: each record is encoded where it will be compressed from, by lz4 while the batch grows, and the
+//! header is put in front when the batch gets its place in the producer's sequence. Kafka's protocol guide, "Record Batch".
 
 use std::io::Write as _;
 
 use bytes::Bytes;
 use tapline_api::{Error, Result};
+
+use super::lz4::{self, Scratch};
 
 /// Bytes of a batch before its first record.
 pub(super) const HEADER: usize = 61;
@@ -48,9 +50,15 @@ pub(super) struct Place {
 }
 
 /// Records on their way to become a batch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Records {
+    codec: Codec,
+    /// What is not compressed yet.
     bytes: Vec<u8>,
+    /// The batch as it will be sent, as far as it is compressed; its header is empty.
+    packed: Vec<u8>,
+    /// Bytes that were compressed.
+    done: usize,
     count: i32,
     first: i64,
     last: i64,
@@ -81,11 +89,16 @@ const NONE: &[u8] = &[0];
 
 impl Records {
     /// With a buffer that was used before.
-    pub(super) fn reusing(mut bytes: Vec<u8>) -> Self {
+    pub(super) fn reusing(codec: Codec, mut bytes: Vec<u8>) -> Self {
         bytes.clear();
         Self {
+            codec,
             bytes,
-            ..Self::default()
+            packed: Vec::new(),
+            done: 0,
+            count: 0,
+            first: 0,
+            last: 0,
         }
     }
 
@@ -97,9 +110,14 @@ impl Records {
         self.count
     }
 
-    /// Bytes so far, the batch's header included.
+    /// Bytes so far, before they are compressed; the batch's header included.
     pub(super) fn size(&self) -> usize {
-        self.bytes.len() + HEADER
+        self.done + self.bytes.len() + HEADER
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn held(&self) -> usize {
+        self.packed.len() + self.bytes.len() + HEADER
     }
 
     /// What a record takes at most.
@@ -117,7 +135,11 @@ impl Records {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
         headers: Option<&Headers>,
-    ) {
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        if self.codec == Codec::Lz4 && self.bytes.len() + Self::size_of(key, value, headers) > lz4::BLOCK {
+            self.pack(scratch)?;
+        }
         if self.count == 0 {
             (self.first, self.last) = (timestamp, timestamp);
         }
@@ -138,17 +160,39 @@ impl Records {
         put_nullable(&mut self.bytes, value);
         self.bytes.extend_from_slice(headers);
         self.count += 1;
+        Ok(())
+    }
+
+    /// Compresses what is not compressed yet.
+    fn pack(&mut self, scratch: &mut Scratch) -> Result<()> {
+        let out = &mut self.packed;
+        let begins = out.is_empty();
+        if begins {
+            out.reserve(HEADER + self.bytes.len() / if self.codec == Codec::None { 1 } else { 3 });
+            out.extend_from_slice(&[0; HEADER]);
+        }
+        match self.codec {
+            Codec::Lz4 => {
+                if begins {
+                    lz4::begin(out);
+                }
+                lz4::append(&self.bytes, out, scratch)
+            }
+            codec => compress(codec, &self.bytes, out),
+        }
+        .map_err(|error| Error::fatal("could not compress a batch").cause(error))?;
+        self.done += self.bytes.len();
+        self.bytes.clear();
+        Ok(())
     }
 
     /// The batch without a place yet, and the buffer for others.
-    pub(super) fn seal(self, codec: Codec) -> Result<(Sealed, Vec<u8>)> {
-        let mut out = Vec::with_capacity(match codec {
-            Codec::None => self.size(),
-            _ => HEADER + self.bytes.len() / 3,
-        });
-        out.extend_from_slice(&[0; HEADER]);
-        compress(codec, &self.bytes, &mut out)
-            .map_err(|error| Error::fatal("could not compress a batch").cause(error))?;
+    pub(super) fn seal(mut self, scratch: &mut Scratch) -> Result<(Sealed, Vec<u8>)> {
+        self.pack(scratch)?;
+        let mut out = self.packed;
+        if self.codec == Codec::Lz4 {
+            lz4::end(&mut out);
+        }
         let length = i32::try_from(out.len() - BEFORE_LENGTH)
             .map_err(|_| Error::data("a batch of records is larger than 2 GiB"))?;
         let mut header = Vec::with_capacity(HEADER);
@@ -157,7 +201,7 @@ impl Records {
         header.extend_from_slice(&(-1_i32).to_be_bytes()); // leader epoch: the broker's
         header.push(2); // magic
         header.extend_from_slice(&0_u32.to_be_bytes()); // crc: with the place
-        header.extend_from_slice(&[0, codec.id()]);
+        header.extend_from_slice(&[0, self.codec.id()]);
         header.extend_from_slice(&(self.count - 1).to_be_bytes());
         header.extend_from_slice(&self.first.to_be_bytes());
         header.extend_from_slice(&self.last.to_be_bytes());
@@ -224,18 +268,10 @@ pub(super) fn sequence_after(sequence: i32, count: i32) -> i32 {
 
 fn compress(codec: Codec, bytes: &[u8], out: &mut Vec<u8>) -> std::io::Result<()> {
     match codec {
-        Codec::None => out.extend_from_slice(bytes),
+        // Those of lz4 are compressed as they come.
+        Codec::None | Codec::Lz4 => out.extend_from_slice(bytes),
         Codec::Gzip(level) => {
             let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::new(level));
-            encoder.write_all(bytes)?;
-            encoder.finish()?;
-        }
-        Codec::Lz4 => {
-            // Java's consumer takes independent blocks only.
-            let info = lz4_flex::frame::FrameInfo::new()
-                .block_mode(lz4_flex::frame::BlockMode::Independent)
-                .block_size(lz4_flex::frame::BlockSize::Max64KB);
-            let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, out);
             encoder.write_all(bytes)?;
             encoder.finish()?;
         }
@@ -312,15 +348,18 @@ mod tests {
     }
 
     fn built(rows: &[Row], codec: Codec) -> Bytes {
-        let mut records = Records::default();
+        let mut scratch = Scratch::default();
+        let mut records = Records::reusing(codec, Vec::new());
         for (time, key, value, with) in rows {
             let headers = with.then(headers);
             let (key, value) = (key.as_deref(), value.as_deref());
             let before = records.size();
-            records.push(*time, key, value, headers.as_ref());
+            records
+                .push(*time, key, value, headers.as_ref(), &mut scratch)
+                .unwrap();
             assert!(records.size() - before <= Records::size_of(key, value, headers.as_ref()));
         }
-        records.seal(codec).unwrap().0.place(PLACE).bytes
+        records.seal(&mut scratch).unwrap().0.place(PLACE).bytes
     }
 
     fn uncompressed(mut batch: Bytes, codec: Codec) -> Bytes {
@@ -379,16 +418,41 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_of_many_blocks_reads_as_its_records_and_takes_less_than_they() {
+        let mut rows: Vec<Row> = (0..2_000_i64)
+            .map(|n| (n, Some(n.to_be_bytes().to_vec()), Some(vec![b'x'; 300]), true))
+            .collect();
+        rows.insert(700, (5, None, Some(vec![b'y'; 3 * lz4::BLOCK]), false));
+        let batch = built(&rows, Codec::Lz4);
+        let plain: usize = rows
+            .iter()
+            .map(|(_, _, value, _)| value.as_ref().unwrap().len())
+            .sum();
+        assert!(batch.len() < plain / 10, "{} of {plain}", batch.len());
+        let set = RecordBatchDecoder::decode(&mut uncompressed(batch, Codec::Lz4)).unwrap();
+        assert_eq!(set.records.len(), rows.len());
+        for (read, (_, key, value, _)) in set.records.iter().zip(&rows) {
+            assert_eq!(
+                (read.key.as_deref(), read.value.as_deref()),
+                (key.as_deref(), value.as_deref())
+            );
+        }
+    }
+
+    #[test]
     fn a_batch_may_be_placed_anew() {
         let rows = [(5, Some(b"k".to_vec()), None, true)];
-        let mut records = Records::default();
-        records.push(5, Some(b"k"), None, Some(&headers()));
+        let mut scratch = Scratch::default();
+        let mut records = Records::reusing(Codec::None, Vec::new());
+        records
+            .push(5, Some(b"k"), None, Some(&headers()), &mut scratch)
+            .unwrap();
         let elsewhere = Place {
             producer: 1,
             epoch: 0,
             sequence: 900,
         };
-        let placed = records.seal(Codec::None).unwrap().0.place(elsewhere);
+        let placed = records.seal(&mut scratch).unwrap().0.place(elsewhere);
         assert_eq!(placed.displaced().place(PLACE).bytes, built(&rows, Codec::None));
     }
 

@@ -198,16 +198,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::batch::{Codec, Records};
+    use super::super::lz4::Scratch;
     use super::*;
 
     const ID: (i64, i16) = (9, 0);
 
     fn sealed(count: usize) -> Sealed {
-        let mut records = Records::default();
+        let mut scratch = Scratch::default();
+        let mut records = Records::reusing(Codec::None, Vec::new());
         for _ in 0..count {
-            records.push(0, None, Some(b"v"), None);
+            records.push(0, None, Some(b"v"), None, &mut scratch).unwrap();
         }
-        records.seal(Codec::None).unwrap().0
+        records.seal(&mut scratch).unwrap().0
     }
 
     fn lane(counts: &[usize]) -> Lane<usize> {

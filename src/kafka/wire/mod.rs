@@ -12,7 +12,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `settings` | whether this producer can do what is configured (pure) |
-//! | `batch`, `partition`, `answer`, `lane` | batches, partitions of keys, what answers mean, a partition's batches in order (pure) |
+//! | `batch`, `lz4`, `partition`, `answer`, `lane` | batches, partitions of keys, what answers mean, a partition's batches in order (pure) |
 //! | `load`, `spare` | who waits for a batch; room; buffers |
 //! | `connection`, `cluster`, `sender` | a connection, what is asked of the cluster, the task that sends |
 
@@ -22,6 +22,7 @@ mod cluster;
 mod connection;
 mod lane;
 mod load;
+mod lz4;
 mod partition;
 mod sender;
 mod settings;
@@ -40,8 +41,9 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::batch::Headers;
-use self::batch::Records;
+use self::batch::{Codec, Records};
 use self::load::{Load, Room};
+use self::lz4::Scratch;
 use self::sender::Command;
 use self::settings::Settings;
 use self::spare::Spare;
@@ -63,6 +65,7 @@ pub struct Producer {
     commands: Sender<Command>,
     room: Arc<Room>,
     spare: Arc<Spare>,
+    scratch: Scratch,
     topics: Vec<Topic>,
     by_name: HashMap<Arc<str>, usize>,
     /// Names by their address, each held so that its address stays its own.
@@ -124,6 +127,7 @@ impl Producer {
             settings,
             commands,
             spare,
+            scratch: Scratch::default(),
             topics: Vec::new(),
             by_name: HashMap::new(),
             by_address: HashMap::new(),
@@ -152,7 +156,7 @@ impl Producer {
             return Err(forgotten());
         };
         let place = topic.place(&record)?;
-        if topic.is_full(place, size, self.settings.batch)
+        if topic.is_full(place, size, &self.settings)
             && let Some(closed) = topic.close(place)
         {
             let name = topic.name.clone();
@@ -163,13 +167,14 @@ impl Producer {
         let open = self
             .topics
             .get_mut(at)
-            .and_then(|topic| topic.open(place, &self.spare, &mut self.since));
+            .and_then(|topic| topic.open(place, self.settings.codec, &self.spare, &mut self.since));
         let Some(open) = open else { return Err(forgotten()) };
-        let before = open.records.size();
+        let before = open.records.held();
+        let (key, value) = (record.key, record.value);
         open.records
-            .push(record.timestamp, record.key, record.value, record.headers);
+            .push(record.timestamp, key, value, record.headers, &mut self.scratch)?;
         open.load.add(batch);
-        self.open += open.records.size() - before;
+        self.open = (self.open + open.records.held()).saturating_sub(before);
         self.waiting += 1;
         // Thousands of tables with a little each are bounded like one with much.
         if self.open > self.settings.queue {
@@ -252,9 +257,9 @@ impl Producer {
         cancel: &CancellationToken,
     ) -> Result<bool> {
         let Open { records, mut load } = open;
-        let size = records.size();
+        let size = records.held();
         let count = usize::try_from(records.count()).unwrap_or(0);
-        self.open = self.open.saturating_sub(size - batch::HEADER);
+        self.open = self.open.saturating_sub(size);
         self.waiting = self.waiting.saturating_sub(count);
         load.held = loop {
             if let Some(held) = self.room.take(size, count, LOOK) {
@@ -330,9 +335,12 @@ impl Topic {
     }
 
     /// Whether a record of `size` no longer fits the open batch.
-    fn is_full(&self, place: usize, size: usize, most: usize) -> bool {
+    fn is_full(&self, place: usize, size: usize, settings: &Settings) -> bool {
         let open = self.open.get(place).and_then(Option::as_ref);
-        open.is_some_and(|open| !open.records.is_empty() && open.records.size() + size > most)
+        open.map(|open| &open.records).is_some_and(|records| {
+            !records.is_empty()
+                && (records.held() + size > settings.batch || records.size() + size > settings.unpacked)
+        })
     }
 
     fn close(&mut self, place: usize) -> Option<Open> {
@@ -341,7 +349,13 @@ impl Topic {
         Some(closed)
     }
 
-    fn open(&mut self, place: usize, spare: &Spare, since: &mut Option<Instant>) -> Option<&mut Open> {
+    fn open(
+        &mut self,
+        place: usize,
+        codec: Codec,
+        spare: &Spare,
+        since: &mut Option<Instant>,
+    ) -> Option<&mut Open> {
         if self.open.len() <= place {
             self.open.resize_with(place + 1, || None);
         }
@@ -350,7 +364,7 @@ impl Topic {
             let now = Instant::now();
             since.get_or_insert(now);
             Open {
-                records: Records::reusing(spare.take()),
+                records: Records::reusing(codec, spare.take()),
                 load: Load::new(now),
             }
         }))

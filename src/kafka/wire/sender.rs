@@ -24,6 +24,7 @@ use super::batch::Records;
 use super::cluster::{self, Ask, Told};
 use super::lane::Lane;
 use super::load::Load;
+use super::lz4::Scratch;
 use super::settings::Settings;
 use super::spare::Spare;
 use crate::worker::backoff::Backoff;
@@ -121,6 +122,7 @@ async fn until(moment: Option<Instant>) {
 struct Sender {
     settings: Settings,
     spare: Arc<Spare>,
+    scratch: Scratch,
     events: Channel<Event>,
     asks: Channel<Ask>,
     topics: HashMap<StrBytes, Topic>,
@@ -191,6 +193,7 @@ impl Sender {
             ask_pace: settings.pace(),
             settings,
             spare,
+            scratch: Scratch::default(),
             events,
             asks,
             topics: HashMap::new(),
@@ -253,7 +256,7 @@ impl Sender {
             load.failed(refused.code, &refused.why);
             return;
         }
-        let (sealed, buffer) = match records.seal(self.settings.codec) {
+        let (sealed, buffer) = match records.seal(&mut self.scratch) {
             Ok(sealed) => sealed,
             Err(error) => {
                 load.failed(Code::BadCompression, error.message());

@@ -16,8 +16,10 @@ pub(super) struct Settings {
     pub(super) bootstrap: Vec<String>,
     pub(super) dial: Dial,
     pub(super) codec: Codec,
-    /// Bytes of a batch before compression.
+    /// Bytes of a batch, compressed as far as they are, like Java's.
     pub(super) batch: usize,
+    /// Bytes of a batch before compression: what reads it may unpack it whole.
+    pub(super) unpacked: usize,
     pub(super) linger: Duration,
     /// Bytes of a record at most (`max.request.size`).
     pub(super) largest: usize,
@@ -34,6 +36,9 @@ pub(super) struct Settings {
     first_wait: Duration,
     longest_wait: Duration,
 }
+
+/// A batch of so many bytes costs little more, for each record, than a larger one.
+const UNPACKED: usize = 2 << 20;
 
 /// Settings that this client heeds, or that mean nothing to it.
 const KNOWN: &[&str] = &[
@@ -101,6 +106,7 @@ impl Settings {
         };
         let addresses = config.get("bootstrap.servers")?.split(',');
         let largest = size("message.max.bytes", 1 << 20)?;
+        let batch = size("batch.size", 1_000_000)?.min(largest);
         Some(Self {
             bootstrap: addresses
                 .map(str::trim)
@@ -113,7 +119,8 @@ impl Settings {
                 request: millis("request.timeout.ms", 30_000)?,
             },
             codec,
-            batch: size("batch.size", 1_000_000)?.min(largest),
+            batch,
+            unpacked: batch.saturating_mul(4).min(batch.max(UNPACKED)),
             linger: Duration::from_secs_f64(
                 config
                     .get("linger.ms")?

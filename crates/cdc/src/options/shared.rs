@@ -12,6 +12,9 @@ use crate::filter::{KeyColumns, PatternList};
 use crate::mapper::ColumnMappers;
 use crate::notification::Notifier;
 
+/// So many chunks make what a kill may repeat: the next ones are read while the last one is being stored.
+const CHUNKS: u64 = 4;
+
 /// What a task reads of its configuration, whatever its database is.
 #[derive(Debug, Clone)]
 pub struct Shared {
@@ -29,6 +32,8 @@ pub struct Shared {
     pub small_tables_first: Option<bool>,
     /// How many sessions read a snapshot.
     pub snapshot_threads: usize,
+    /// About how many bytes of a table a killed snapshot repeats at most, per session.
+    pub snapshot_repeated_bytes: u64,
     /// About how many bytes of a table make a chunk.
     pub snapshot_chunk_bytes: u64,
     /// `snapshot.lock.timeout.ms`
@@ -93,6 +98,7 @@ impl Shared {
         let adjustment = |name: &str| Adjustment::named(&lower(name)).unwrap_or_default();
         let query_timeout = parsed.millis("database.query.timeout.ms")?;
         let prefix = parsed.required("topic.prefix")?;
+        let snapshot_repeated_bytes = parsed.count("internal.snapshot.chunk.bytes")?.max(1) as u64;
         let snapshot_tables = config.get("snapshot.include.collection.list").unwrap_or_default();
         Ok(Self {
             initial_statements: statements(parsed.text("database.initial.statements").unwrap_or_default()),
@@ -109,7 +115,8 @@ impl Shared {
                 _ => None,
             },
             snapshot_threads: parsed.count("snapshot.max.threads")?.clamp(1, 64),
-            snapshot_chunk_bytes: parsed.count("internal.snapshot.chunk.bytes")?.max(1) as u64,
+            snapshot_repeated_bytes,
+            snapshot_chunk_bytes: (snapshot_repeated_bytes / CHUNKS).max(1),
             lock_timeout: parsed.millis("snapshot.lock.timeout.ms")?,
             snapshot_delay: parsed.millis("snapshot.delay.ms")?,
             streaming_delay: parsed.millis("streaming.delay.ms")?,

@@ -1,8 +1,9 @@
 //! One reader's rows on their way out.
 //!
 //! A row is held back at the end of a table, because whether it was the last of its table, or of all, shows only
-//! afterwards. A chunk counts as done in the batch that has its last row. A reader goes on to another chunk while the one
-//! before is being stored, but lets no row of it out: so a kill repeats no more than one chunk's worth of each reader.
+//! afterwards. A chunk counts as done in the batch that has its last row. A reader goes on to the next chunks while those
+//! before are being stored, but lets no row out that would make more than `repeated_bytes` of what is not: so much a kill repeats of
+//! each reader.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -149,7 +150,7 @@ impl Outlet {
         self.done.append(&mut self.withheld);
     }
 
-    /// Waits until so much of what was read is stored that `more` bytes make no more than a chunk of what is not.
+    /// Waits until so much of what was read is stored that, with `more` bytes, what is not makes no more than may be repeated.
     async fn let_store(&mut self, more: u64) -> Result<()> {
         if self.run.parts.position.is_none() {
             return Ok(());
@@ -158,7 +159,7 @@ impl Outlet {
             let stored = *self.stored.borrow_and_update();
             self.unstored.retain(|(number, _)| *number > stored);
             let waiting = sum(&self.done) + self.unstored.iter().map(|(_, bytes)| bytes).sum::<u64>();
-            if waiting == 0 || waiting + more <= self.run.parts.chunk_bytes {
+            if waiting == 0 || waiting + more <= self.run.parts.repeated_bytes {
                 return Ok(());
             }
             self.flush(true).await?;

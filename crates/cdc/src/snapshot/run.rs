@@ -47,6 +47,8 @@ pub struct Parts {
     /// All captured tables, as notifications name them.
     pub captured: String,
     /// How many bytes of rows may be read and not be stored, per reader.
+    pub repeated_bytes: u64,
+    /// About how many bytes of a table make a chunk.
     pub chunk_bytes: u64,
     /// A batch is full at so many records, or bytes.
     pub batch_records: usize,

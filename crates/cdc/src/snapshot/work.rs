@@ -273,6 +273,7 @@ impl<D: Database> Tables<'_, D> {
         let count = progress.chunks.count();
         let grows = grows && progress.left().last() == Some(&(count - 1));
         let weight = match bytes {
+            0 if count == 1 && !grows => self.run.parts.repeated_bytes,
             0 => self.run.parts.chunk_bytes,
             _ if grows => self.run.parts.chunk_bytes,
             bytes => bytes / u64::from(count),

@@ -142,7 +142,7 @@ pub(crate) static UNLISTED: ConfigDef = ConfigDef::new(&[
     ConfigKey::new(
         "internal.snapshot.chunk.bytes",
         Kind::Long,
-        "About how many bytes of a table a snapshot reads as one chunk, which a kill repeats at most once per connection.",
+        "About how many bytes of a table make a chunk of a snapshot, which a kill repeats at most once per connection. It is read and stored in quarters.",
     )
     .default("16777216")
     .valid(Validator::Custom(check::positive)),

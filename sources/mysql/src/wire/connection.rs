@@ -196,7 +196,7 @@ impl Connection {
             Some(0x00) => Ok(Rows {
                 connection: self,
                 ended: true,
-                pace: Pace::new(Instant::now()),
+                pace: Pace::rows(Instant::now()),
             }),
             Some(0xff) => Err(server_error(&first)),
             Some(0xfb) => Err(Error::Protocol("the server asks for a local file".to_owned())),
@@ -213,7 +213,7 @@ impl Connection {
                 Ok(Rows {
                     connection: self,
                     ended: false,
-                    pace: Pace::new(Instant::now()),
+                    pace: Pace::rows(Instant::now()),
                 })
             }
         }

@@ -154,7 +154,7 @@ pub(crate) static UNLISTED: ConfigDef = ConfigDef::new(&[
     ConfigKey::new("money.fraction.digits", Kind::Short, "Digits after the point of money columns.").default("2").importance(Importance::Medium),
     ConfigKey::new("skip.messages.without.change", Kind::Boolean, "Whether updates that change no captured column make no event.").default("false"),
     ConfigKey::new("internal.create.slot.command.timeout", Kind::Long, "Longest time to wait for the slot's creation, in seconds, per attempt.").default("90").valid(Validator::Custom(check::positive)),
-    ConfigKey::new("internal.snapshot.chunk.bytes", Kind::Long, "About how many bytes of a table a snapshot reads as one chunk, which a kill repeats at most once per connection.").default("16777216").valid(Validator::Custom(check::positive)),
+    ConfigKey::new("internal.snapshot.chunk.bytes", Kind::Long, "About how many bytes of a table make a chunk of a snapshot, which a kill repeats at most once per connection. It is read and stored in quarters.").default("16777216").valid(Validator::Custom(check::positive)),
     ConfigKey::new("internal.slot.seek.to.known.offset.on.start", Kind::Boolean, "Deprecated: see offset.mismatch.strategy.").default("false"),
     ConfigKey::new("signal.file", Kind::String, "File that signals are read from.").default("file-signals.txt"),
     ConfigKey::new("signal.kafka.topic", Kind::String, "Topic that signals are read from."),

@@ -63,7 +63,7 @@ impl Reader {
             .await
             .map_err(|error| unreadable(&self.options.settings.user, &table.schema, &table.name, error))?;
         let (mut rows, mut told) = (0u64, Instant::now());
-        let mut pace = Pace::new(told);
+        let mut pace = Pace::rows(told);
         loop {
             while let Some(mut block) = self.connection.take_block()? {
                 let plan = &work.plan.plan;
