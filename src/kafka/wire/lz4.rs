@@ -65,7 +65,7 @@ mod tests {
                 // Few values compress, many don't.
                 let part: Vec<u8> = (0..length as u64)
                     .map(|n| (seed.wrapping_add(n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) % of)
-                    .map(|byte| byte as u8)
+                    .map(|byte| u8::try_from(byte).unwrap())
                     .collect();
                 append(&part, &mut frame, &mut scratch).unwrap();
                 plain.extend(part);
@@ -82,7 +82,7 @@ mod tests {
         let mut state = 1_u64;
         let noise: Vec<u8> = std::iter::repeat_with(|| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 56) as u8
+            u8::try_from(state >> 56).unwrap()
         })
         .take(3 * BLOCK)
         .collect();
