@@ -38,7 +38,7 @@ pub(super) struct Settings {
 }
 
 /// A batch of so many bytes costs little more, for each record, than a larger one.
-const UNPACKED: usize = 2 << 20;
+const UNPACKED: usize = 4 << 20;
 
 /// Settings that this client heeds, or that mean nothing to it.
 const KNOWN: &[&str] = &[
@@ -120,7 +120,7 @@ impl Settings {
             },
             codec,
             batch,
-            unpacked: batch.saturating_mul(4).min(batch.max(UNPACKED)),
+            unpacked: batch.saturating_mul(8).min(batch.max(UNPACKED)),
             linger: Duration::from_secs_f64(
                 config
                     .get("linger.ms")?
