@@ -3,11 +3,14 @@
 //! It runs beside the worker's calls, in a task of its own, so that the server is answered while nobody polls. What it
 //! finds goes out as batches; what ends it goes out as the last item.
 
+mod refusals;
+mod snapshots;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tapline_api::source::OffsetReader;
-use tapline_api::{self as api, Error, Result};
+use tapline_api::{Error, Result};
 use tapline_cdc::clock::Instant as Clock;
 use tapline_cdc::headers::{ContextHeaders, uuid_v7};
 use tapline_cdc::heartbeat::Heartbeat;
@@ -20,6 +23,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::refusals::require_logical;
+use self::refusals::{as_producers, failed_to_start, no_walsender};
 use crate::catalog::{Catalog, Server};
 use crate::config::{Options, SnapshotMode};
 use crate::event::Events;
@@ -29,8 +34,6 @@ use crate::position::{Cluster, Position, SnapshotState, cluster_partition, parti
 use crate::publication;
 use crate::signals::Signals;
 use crate::slot::{self, Situation, Start, Wanted};
-use crate::snapshot::sieve::Sieve;
-use crate::snapshot::{self, Kind, Snapshot};
 use crate::stream::Stream;
 use crate::wire::{Connection, Role};
 
@@ -136,36 +139,6 @@ impl Driver {
         let asked = stream.blocking();
         self.signals = stream.signals.take();
         Ok(asked)
-    }
-
-    /// A snapshot that a signal has asked for, while nothing is streamed.
-    async fn snapshot_blocking(
-        &mut self,
-        prepared: &mut Prepared,
-        execute: &Execute,
-        at: Position,
-        cancel: &CancellationToken,
-    ) -> Result<()> {
-        let metrics = self.metrics.snapshot();
-        let reading = async {
-            let sessions = snapshot::open(&self.options, None).await?;
-            Snapshot::run(
-                &self.options,
-                prepared.server.version,
-                &mut prepared.catalog,
-                &prepared.events,
-                &mut self.output,
-                &*self.offsets,
-                Kind::Blocking(execute, at),
-                sessions,
-                at.start(),
-                self.stored.clone(),
-                &metrics,
-            )
-            .await
-        };
-        cancellable(cancel, reading).await?;
-        Ok(())
     }
 
     /// Connects, and looks whether the server and this user will do.
@@ -358,137 +331,6 @@ impl Driver {
         }
     }
 
-    async fn snapshot(
-        &mut self,
-        prepared: &mut Prepared,
-        connection: &mut Connection,
-        wanted: Wanted,
-        resumes: bool,
-        cancel: &CancellationToken,
-    ) -> Result<Position> {
-        pause(self.options.snapshot_delay, cancel).await;
-        let created = slot::create(
-            connection,
-            &prepared.catalog,
-            &self.options,
-            &prepared.server,
-            wanted,
-            cancel,
-        )
-        .await?;
-        let interrupted = self
-            .position
-            .is_some_and(|position| position.snapshot == Some(SnapshotState::Running));
-        let reading = async {
-            let mut sessions = snapshot::open(&self.options, created.snapshot.as_deref()).await?;
-            if interrupted && wanted == Wanted::Temporary {
-                self.catch_up(
-                    prepared,
-                    &mut sessions.planner,
-                    resumes,
-                    created.consistent,
-                    cancel,
-                )
-                .await?;
-            }
-            self.read_tables(prepared, sessions, resumes, created.consistent)
-                .await
-        };
-        cancellable(cancel, reading).await
-    }
-
-    /// Streams what has happened since a snapshot was interrupted, before it goes on in another one that sees the database
-    /// at `until`: nothing of what was read then is missing a change, and no row goes back in time.
-    async fn catch_up(
-        &mut self,
-        prepared: &mut Prepared,
-        planner: &mut Connection,
-        resumes: bool,
-        until: Lsn,
-        cancel: &CancellationToken,
-    ) -> Result<()> {
-        let sieve = Sieve::load(&prepared.catalog, planner, &*self.offsets, &self.options, resumes);
-        let sieve = sieve.await?;
-        let position = self.position.filter(|_| resumes).unwrap_or_default();
-        let connection = self.replication().await?;
-        let from = position.start();
-        let connection = self.start_replication(prepared, connection, from, cancel).await?;
-        let Some(connection) = connection else {
-            return Ok(());
-        };
-        if resumes {
-            tracing::info!(%from, %until, "the snapshot goes on where it was killed: the changes since then go first");
-        } else {
-            tracing::info!(%until, "a snapshot was interrupted: what was deleted since then goes first");
-        }
-        let stream = Stream::new(
-            &self.options,
-            &mut prepared.catalog,
-            &mut prepared.events,
-            &mut self.output,
-            self.confirmed.clone(),
-            None,
-            position,
-            until,
-            prepared.server.sender_timeout,
-        );
-        stream.until(until, sieve).run(connection, cancel).await
-    }
-
-    /// `initial_only`: a snapshot without a slot, since nothing will be streamed.
-    async fn snapshot_alone(&mut self, prepared: &mut Prepared, cancel: &CancellationToken) -> Result<()> {
-        pause(self.options.snapshot_delay, cancel).await;
-        let reading = async {
-            let lsn = prepared.catalog.current_lsn().await?;
-            let sessions = snapshot::open(&self.options, None).await?;
-            let resumes = self.position.is_some() && self.is_own().await?;
-            self.read_tables(prepared, sessions, resumes, lsn).await
-        };
-        cancellable(cancel, reading).await?;
-        tracing::info!("nothing is streamed, as snapshot.mode says");
-        Ok(())
-    }
-
-    async fn read_tables(
-        &mut self,
-        prepared: &mut Prepared,
-        sessions: snapshot::Sessions,
-        resumes: bool,
-        lsn: Lsn,
-    ) -> Result<Position> {
-        let Prepared {
-            catalog,
-            server,
-            events,
-        } = prepared;
-        let metrics = self.metrics.snapshot();
-        let begun = Instant::now();
-        let position = Snapshot::run(
-            &self.options,
-            server.version,
-            catalog,
-            events,
-            &mut self.output,
-            &*self.offsets,
-            Kind::Initial { resumes },
-            sessions,
-            lsn,
-            self.stored.clone(),
-            &metrics,
-        )
-        .await
-        .inspect_err(|_| metrics.ended(false, begun.elapsed().as_secs()))?;
-        // Debezium beats once after a snapshot, whatever the interval.
-        if let Some(heartbeat) = Heartbeat::new(
-            self.options.heartbeat,
-            &self.options.naming,
-            std::time::Instant::now(),
-        ) {
-            events.records.push(heartbeat.record(Clock::now()));
-        }
-        Ok(position)
-    }
-
     async fn replication(&self) -> Result<Connection> {
         let mut settings: Settings = self.options.settings.clone();
         settings.application_name = "tapline streaming".to_owned();
@@ -556,75 +398,12 @@ impl Driver {
     }
 }
 
-/// An event that can't be made stops Debezium's producer, whatever `errors.tolerance` says.
-fn as_producers(error: Error) -> Error {
-    if error.kind() != api::Kind::Data {
-        return error;
-    }
-    Error::fatal("An exception occurred in the change event producer. This connector will be stopped.")
-        .cause(error)
-}
-
 /// What a run needs once it has looked at the server.
 #[derive(Debug)]
 struct Prepared {
     catalog: Catalog,
     server: Server,
     events: Events,
-}
-
-/// Logical decoding needs its `wal_level`.
-pub(crate) fn require_logical(server: &Server) -> Result<()> {
-    if server.wal_level == "logical" {
-        return Ok(());
-    }
-    Err(Error::config(format!(
-        "Postgres server wal_level property must be 'logical' but is: '{}'",
-        server.wal_level
-    ))
-    .hint("run ALTER SYSTEM SET wal_level = logical, and restart the server"))
-}
-
-fn no_walsender(error: postgres::Error, user: &str) -> Error {
-    let (text, denied) = (error.to_string(), error.is("42501"));
-    let converted = Error::from(error);
-    if text.contains("max_wal_senders") {
-        return converted.hint("raise max_wal_senders");
-    }
-    if denied {
-        return converted.hint(format!(
-            "database.user needs the right to replicate: ALTER ROLE {} REPLICATION",
-            postgres::identifier(user)
-        ));
-    }
-    converted
-}
-
-fn failed_to_start(options: &Options, from: Lsn, error: postgres::Error) -> Error {
-    let hint = match error.code().map(|code| code.as_str().to_owned()).as_deref() {
-        Some("42704") => Some(format!(
-            "slot '{}' or publication '{}' is missing",
-            options.slot, options.publication
-        )),
-        Some("55000") => Some(format!(
-            "slot '{}' can't be used any more: drop it, reset the connector's offsets and start it",
-            options.slot
-        )),
-        _ => None,
-    };
-    let converted = Error::from(error);
-    let kind = converted.kind();
-    let text = format!(
-        "Failed to start replication stream at {from}: {}",
-        converted.message()
-    );
-    let failed = Error::fatal(text)
-        .exception("io.debezium.DebeziumException")
-        .with_kind(kind);
-    match hint {
-        Some(hint) => failed.hint(hint),
-        None => failed,
-    }
 }
 
 async fn pause(time: Duration, cancel: &CancellationToken) {
