@@ -184,6 +184,28 @@ fn records_without_a_schema_are_documents_too() {
 }
 
 #[test]
+fn a_server_that_does_not_answer_or_let_us_in_is_told_without_the_password() {
+    const SECRET: &str = "wr0ng-s3cret";
+    let subject = subject("knocks");
+    let ours = ferretdb().uri();
+    let ours = ours.trim_start_matches("mongodb://").trim_end_matches('/');
+    for (server, kinds, said) in [
+        ("127.0.0.1:1", &[Kind::Retriable][..], "127.0.0.1:1"),
+        (ours, &[Kind::Config, Kind::Fatal][..], "uthentication"),
+    ] {
+        let uri = format!("mongodb://knocking:{SECRET}@{server}/?serverSelectionTimeoutMS=500");
+        let started = subject.try_sink(&[("connection.uri", &uri)]);
+        let error = started
+            .and_then(|mut sink| sink.put(&[int_and_text("t").write("c", pair(1, "a"))]))
+            .unwrap_err();
+        let trace = error.trace().to_string();
+        assert!(kinds.contains(&error.kind()), "{:?} {trace}", error.kind());
+        assert!(trace.contains(said), "{trace}");
+        assert!(!trace.contains(SECRET), "{trace}");
+    }
+}
+
+#[test]
 fn a_record_that_is_refused_is_named_and_nothing_behind_it_is_written() {
     let (subject, table) = (subject("refuses"), int_and_text("t"));
     let insert = |offset: i64, id: &'static str| -> SinkRecord {

@@ -84,7 +84,9 @@ macro_rules! suite {
             use super::super::{scenarios, types};
 
             suite!(@tests $name, $subject, scenarios: inserts_updates_and_deletes_arrive,
-                a_replay_of_everything_changes_nothing, a_changed_key_moves_the_row,
+                a_replay_of_everything_changes_nothing,
+                rows_that_are_there_although_events_call_them_new_become_what_the_events_say,
+                new_rows_of_a_table_without_a_unique_key_are_refused, a_changed_key_moves_the_row,
                 a_column_is_added_in_the_midst_of_a_batch, null_missing_and_extra_fields_are_right,
                 two_topics_go_into_one_table_and_one_topic_into_many, a_truncate_empties_the_table,
                 a_value_that_the_source_did_not_send_stays_as_it_is,
@@ -95,6 +97,8 @@ macro_rules! suite {
                 a_column_that_must_have_a_value_and_gets_none_is_named, a_type_that_can_not_become_the_columns_names_it,
                 a_missing_right_names_the_table_and_the_first_record, a_missing_right_to_change_tables_names_the_table,
                 a_database_that_is_not_there_is_said,
+                a_refused_log_in_is_told_in_the_servers_words_without_the_password,
+                a_server_that_nobody_listens_at_is_named_and_waited_for,
                 records_without_a_schema_are_refused_by_name, composite_keys_of_several_types_find_their_rows,
                 more_rows_than_a_statement_takes_are_one_transaction);
             #[test]

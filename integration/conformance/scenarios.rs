@@ -3,8 +3,11 @@
 //! Each scenario takes a table named after itself. Records go straight into the task; the way through the worker is in
 //! `scenarios/`.
 
+use std::time::Duration;
+
 use tapline_api::record::SinkRecord;
 use tapline_api::{Kind, Record, Schema, Struct, Value};
+use tapline_harness::eventually;
 
 use super::records::{Table, int, int_and_text, pair, text};
 use super::subject::Subject;
@@ -63,6 +66,55 @@ pub fn a_replay_of_everything_changes_nothing(subject: &Subject) {
     subject.sink(UPSERT).puts(&records);
     assert_eq!(subject.rows("select id, note from replay order by id"), once);
     assert_eq!(once, ["2|c", "4|d"]);
+}
+
+pub fn rows_that_are_there_although_events_call_them_new_become_what_the_events_say(subject: &Subject) {
+    let table = int_and_text("fresh");
+    let write = |op: &'static str, id: i32, note: &'static str| table.write(op, pair(id, note));
+    let mut sink = subject.sink(UPSERT);
+    // As many as a target may have a way of its own for.
+    let read: Vec<_> = (0..200).map(|id| write("r", id, "a")).collect();
+    sink.puts(&read);
+    assert_eq!(
+        subject.rows("select count(*) from fresh where note = 'a'"),
+        ["200"]
+    );
+    // One of them is there; one was there, one is new and changed at once.
+    let mut created: Vec<_> = (199..400).map(|id| write("c", id, "b")).collect();
+    created.extend([
+        table.delete(7),
+        write("c", 7, "b"),
+        write("c", 400, "a"),
+        write("u", 400, "b"),
+        write("u", 0, "b"),
+    ]);
+    sink.puts(&created);
+    let new = "select count(*), min(id), max(id) from fresh where note = 'b'";
+    assert_eq!(subject.rows(new), ["204|0|400"]);
+    // All of it again, by a task that knows nothing.
+    let mut again = subject.sink(UPSERT);
+    for _ in 0..3 {
+        again.puts(&read);
+        again.puts(&created);
+    }
+    assert_eq!(subject.rows(new), ["204|0|400"]);
+    assert_eq!(subject.rows("select count(*) from fresh"), ["401"]);
+}
+
+pub fn new_rows_of_a_table_without_a_unique_key_are_refused(subject: &Subject) {
+    // MySQL and SQLite: the table's own keys say which row is meant.
+    if !subject.is("jdbc:postgresql") {
+        return;
+    }
+    subject.rows("create table loose (id integer not null, note text)");
+    let table = int_and_text("loose");
+    let rows: Vec<_> = (0..200).map(|id| table.write("c", pair(id, "a"))).collect();
+    let error = subject.sink(UPSERT).put(&rows).unwrap_err();
+    says(
+        &error,
+        &["loose", "needs a unique index on exactly the columns of the key"],
+    );
+    assert_eq!(subject.rows("select count(*) from loose"), ["0"]);
 }
 
 pub fn a_changed_key_moves_the_row(subject: &Subject) {
@@ -484,6 +536,69 @@ pub fn a_database_that_is_not_there_is_said(subject: &Subject) {
     let error = subject.try_sink(&config).err().expect("refused");
     assert_ne!(error.kind(), Kind::Retriable, "{}", error.trace());
     says(&error, &["_nowhere"]);
+}
+
+/// What no message may hold.
+const SECRET: &str = "wr0ng-s3cret";
+
+pub fn a_refused_log_in_is_told_in_the_servers_words_without_the_password(subject: &Subject) {
+    // Files let everyone in.
+    if subject.is("jdbc:sqlite") {
+        return;
+    }
+    let postgres = subject.is("jdbc:postgresql");
+    let (user, said) = if postgres {
+        subject.rows("create role knocking login password 'right'");
+        let lines = ["host all knocking all scram-sha-256", "host all all all trust"];
+        let more = ["host replication all all trust", "local all all trust"];
+        let lines = lines.iter().chain(&more).map(|line| format!("select '{line}'"));
+        subject.rows(&format!(
+            "copy ({}) to program 'cat > pg_hba.conf'",
+            lines.collect::<Vec<_>>().join(" union all ")
+        ));
+        subject.rows("select pg_reload_conf()");
+        ("knocking", "password authentication failed for user \"knocking\"")
+    } else {
+        ("tapline", "Access denied for user 'tapline'")
+    };
+    let config = [("connection.username", user), ("connection.password", SECRET)];
+    // The server reads its rules anew in its own time.
+    let error = eventually("refused", Duration::from_secs(20), || {
+        subject.try_sink(&config).err().ok_or_else(|| "let in".to_owned())
+    });
+    assert_eq!(error.kind(), Kind::Config, "{}", error.trace());
+    says(&error, &[said]);
+    assert!(!error.trace().contains(SECRET), "{}", error.trace());
+}
+
+pub fn a_server_that_nobody_listens_at_is_named_and_waited_for(subject: &Subject) {
+    if subject.is("jdbc:sqlite") {
+        return;
+    }
+    let url = subject.setting("connection.url");
+    let (scheme, database) = (
+        url.split("//").next().unwrap_or_default(),
+        url.rsplit('/').next().unwrap_or_default(),
+    );
+    let (plain, with_secret) = (
+        format!("{scheme}//127.0.0.1:1/{database}"),
+        format!("{scheme}//127.0.0.1:1/{database}?password={SECRET}"),
+    );
+    for (url, password) in [(&plain, SECRET), (&with_secret, "")] {
+        let config = [
+            ("connection.url", url.as_str()),
+            ("connection.password", password),
+            ("flush.max.retries", "0"),
+        ];
+        // A server may come up later than we do.
+        let mut sink = subject.sink(&[UPSERT, &config].concat());
+        let error = sink
+            .put(&[int_and_text("t").write("c", pair(1, "a"))])
+            .unwrap_err();
+        assert_eq!(error.kind(), Kind::Retriable, "{}", error.trace());
+        says(&error, &["127.0.0.1:1", "refused"]);
+        assert!(!error.trace().contains(SECRET), "{}", error.trace());
+    }
 }
 
 pub fn records_without_a_schema_are_refused_by_name(subject: &Subject) {

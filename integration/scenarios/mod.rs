@@ -26,3 +26,4 @@ mod round_trip;
 mod servers;
 mod signals;
 mod sink_metrics;
+mod stopped_put;

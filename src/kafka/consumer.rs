@@ -102,14 +102,18 @@ impl Context {
         list: &TopicPartitionList,
         cooperative: bool,
     ) -> rdkafka::error::KafkaResult<()> {
-        if self.paused.load(Ordering::Acquire) {
-            consumer.resume(list)?;
-        }
-        if cooperative {
+        let resumed = if self.paused.load(Ordering::Acquire) {
+            consumer.resume(list)
+        } else {
+            Ok(())
+        };
+        // In any case: what stays assigned here is another consumer's as well.
+        let released = if cooperative {
             consumer.incremental_unassign(list)
         } else {
             consumer.unassign()
-        }
+        };
+        released.and(resumed)
     }
 
     fn assign(

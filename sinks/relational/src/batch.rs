@@ -21,6 +21,8 @@ pub(crate) struct Row<'a> {
     pub(crate) absent: u32,
     /// The write of the same key before, from which it takes what it lacks.
     pub(crate) older: u32,
+    /// No row with its key is there, unless the event comes again.
+    pub(crate) fresh: bool,
 }
 
 /// What is to be done, in order.

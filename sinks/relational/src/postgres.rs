@@ -3,12 +3,14 @@
 //! Each task has one session. A batch is one transaction: BEGIN, its statements and COMMIT are sent without waiting in
 //! between, so it takes one round trip however many tables it touches. Rows go in messages of a thousand: the server
 //! works on one while the next is being encoded. Many plain inserts are a COPY, which costs a round trip more and saves
-//! the server half of its work.
+//! the server half of its work; so are the rows of an upsert whose events say that they are new, as long as that holds
+//! ([`guess`]).
 
 mod bind;
 mod blame;
 mod catalog;
 mod fault;
+mod guess;
 mod kind;
 mod numeric;
 mod pipeline;
@@ -17,6 +19,7 @@ mod sql;
 mod text;
 mod wire;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -30,8 +33,9 @@ use tokio_postgres::{SimpleQueryMessage, Statement};
 
 use self::catalog::Table;
 use self::fault::Fault;
+use self::guess::Guesses;
 use self::pipeline::{ArrayParameter, Transaction};
-use self::plan::Plan;
+use self::plan::{Copying, Plan};
 use crate::batch::{Action, Batch, Step};
 use crate::config::InsertMode;
 use crate::dialect::{self, Failure};
@@ -60,6 +64,7 @@ pub(crate) struct Dialect {
     session: Option<Session>,
     tables: HashMap<TableId, Table>,
     prepared: HashMap<StatementKey, Arc<Prepared>>,
+    guesses: Guesses,
 }
 
 /// A layout's id, what is done, and whether with many rows.
@@ -68,6 +73,26 @@ type StatementKey = (u32, Action, bool);
 fn key(step: &Step) -> StatementKey {
     let bulk = matches!(step.action, Action::Write(InsertMode::Insert, _)) && step.rows.len() >= COPY_ROWS;
     (step.layout.id, step.action.clone(), bulk)
+}
+
+/// Rows of a step that go by one statement; without one the table is emptied.
+struct Part<'a> {
+    step: usize,
+    rows: Cow<'a, [u32]>,
+    prepared: Option<Arc<Prepared>>,
+    /// The rows are taken to be new.
+    guessed: bool,
+}
+
+impl<'a> Part<'a> {
+    fn of(step: usize, rows: impl Into<Cow<'a, [u32]>>, prepared: Option<Arc<Prepared>>) -> Self {
+        Self {
+            step,
+            rows: rows.into(),
+            prepared,
+            guessed: false,
+        }
+    }
 }
 
 /// A plan and, unless there is nothing to do, its statement.
@@ -101,6 +126,7 @@ impl Dialect {
             session: None,
             tables: HashMap::new(),
             prepared: HashMap::new(),
+            guesses: Guesses::default(),
         })
     }
 
@@ -117,8 +143,7 @@ impl Dialect {
     }
 
     /// The statement of a step, made on first use.
-    async fn prepare(&mut self, step: &Step) -> Result<Arc<Prepared>, Fault> {
-        let key = key(step);
+    async fn prepare(&mut self, step: &Step, key: StatementKey) -> Result<Arc<Prepared>, Fault> {
         if let Some(prepared) = self.prepared.get(&key) {
             return Ok(prepared.clone());
         }
@@ -163,24 +188,85 @@ impl Dialect {
             .blame(batch, step, table, &self.postgis, &error.to_string())
     }
 
-    async fn write_steps(&mut self, batch: &Batch<'_>) -> Result<(), (Option<usize>, Fault)> {
-        // All of them before the first is sent: the answers of a transaction come in its order.
-        let mut prepared = Vec::with_capacity(batch.steps.len());
-        for (i, step) in batch.steps.iter().enumerate() {
-            prepared.push(match step.action {
-                Action::Truncate => None,
-                _ => Some(self.prepare(step).await.map_err(|fault| (Some(i), fault))?),
-            });
+    /// A step's parts; `guessing`: new rows may go by a COPY of their own.
+    async fn parts<'a>(
+        &mut self,
+        batch: &Batch<'_>,
+        (i, step): (usize, &'a Step),
+        guessing: bool,
+        parts: &mut Vec<Part<'a>>,
+    ) -> Result<(), Fault> {
+        if step.action == Action::Truncate {
+            parts.push(Part::of(i, &[][..], None));
+            return Ok(());
         }
+        let is_fresh = |row: &u32| batch.rows.get(*row as usize).is_some_and(|row| row.fresh);
+        if guessing
+            && matches!(step.action, Action::Write(InsertMode::Upsert, _))
+            && step.rows.iter().filter(|row| is_fresh(row)).count() >= COPY_ROWS
+            && self.guesses.may(&step.layout.table)
+        {
+            let (id, action, _) = key(step);
+            let prepared = self.prepare(step, (id, action, true)).await?;
+            if prepared.plan.copy {
+                let (fresh, rest): (Vec<u32>, Vec<u32>) = step.rows.iter().partition(|row| is_fresh(row));
+                parts.push(Part {
+                    guessed: true,
+                    ..Part::of(i, fresh, Some(prepared))
+                });
+                if !rest.is_empty() {
+                    let prepared = self.prepare(step, key(step)).await?;
+                    parts.push(Part::of(i, rest, Some(prepared)));
+                }
+                return Ok(());
+            }
+        }
+        let prepared = self.prepare(step, key(step)).await?;
+        parts.push(Part::of(i, &*step.rows, Some(prepared)));
+        Ok(())
+    }
+
+    /// Writes a batch; with `guessing`, a failure says whether it may be a guess's.
+    async fn write_steps(&mut self, batch: &Batch<'_>, guessing: bool) -> Result<(), Unwritten> {
+        // All of them before the first is sent: the answers of a transaction come in its order.
+        let mut parts = Vec::with_capacity(batch.steps.len());
+        for (i, step) in batch.steps.iter().enumerate() {
+            let made = self.parts(batch, (i, step), guessing, &mut parts).await;
+            made.map_err(|fault| Unwritten::at(Some(i), fault))?;
+        }
+        let result = self.write_parts(batch, &parts).await;
+        for part in parts.iter().filter(|part| part.guessed) {
+            if let Some(step) = batch.steps.get(part.step) {
+                match &result {
+                    Ok(()) => self.guesses.held(&step.layout.table),
+                    Err((at, _)) if at.is_none_or(|at| at == part.step) => {
+                        self.guesses.refuted(&step.layout.table);
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+        result.map_err(|(step, fault)| Unwritten {
+            step,
+            fault,
+            guessed: parts.iter().any(|part| part.guessed),
+        })
+    }
+
+    async fn write_parts(
+        &mut self,
+        batch: &Batch<'_>,
+        parts: &[Part<'_>],
+    ) -> Result<(), (Option<usize>, Fault)> {
         let written = within(WRITE_TIMEOUT, async {
             let session = self.session()?;
-            let (first, alone) = first_message(batch, &prepared)?;
+            let (first, alone) = first_message(batch, parts)?;
             let mut transaction = Transaction::begin(session, alone).await;
             if !batch.advance.is_empty() {
                 let advance = sql::each_changes_one(&batch.advance);
                 transaction.simple(Some(ADVANCE), advance).await;
             }
-            match self.send_steps(&mut transaction, batch, &prepared, first).await {
+            match self.send_parts(&mut transaction, batch, parts, first).await {
                 Ok(()) => Ok(transaction.commit().await),
                 Err(error) => {
                     transaction.roll_back().await;
@@ -198,19 +284,21 @@ impl Dialect {
         })
     }
 
-    /// Sends what the steps ask for.
+    /// Sends what the parts ask for.
     ///
     /// # Errors
     /// Our own, before the server has said anything.
-    async fn send_steps(
+    async fn send_parts(
         &self,
         transaction: &mut Transaction<'_>,
         batch: &Batch<'_>,
-        prepared: &[Option<Arc<Prepared>>],
+        parts: &[Part<'_>],
         mut first: Option<Message>,
     ) -> Result<()> {
-        for (i, (step, prepared)) in batch.steps.iter().zip(prepared).enumerate() {
-            let Some(prepared) = prepared else {
+        for part in parts {
+            let i = part.step;
+            let Some(step) = batch.steps.get(i) else { continue };
+            let Some(prepared) = &part.prepared else {
                 let table = &self.table(&step.layout.table)?.sql_name;
                 transaction
                     .simple(Some(i), format!("TRUNCATE TABLE {table}"))
@@ -221,12 +309,12 @@ impl Dialect {
                 continue;
             };
             if plan.copy {
-                let mut rows = Some(step.rows.as_slice());
-                let next = || plan.copied(batch, step, &mut rows);
+                let mut left = Copying::of(&part.rows);
+                let next = || plan.copied(batch, step, &mut left);
                 transaction.copy(Some(i), statement, next).await?;
                 continue;
             }
-            let mut rows = step.rows.as_slice();
+            let mut rows = &*part.rows;
             while !rows.is_empty() && !transaction.is_over() {
                 let (arrays, count) = match first.take() {
                     Some(first) => first,
@@ -243,16 +331,43 @@ impl Dialect {
 /// A message's parameters, and how many rows they are.
 type Message = (Vec<ArrayParameter>, usize);
 
-/// The message of a batch that has one step, and whether that is all of the batch, which then commits by itself.
-fn first_message(batch: &Batch<'_>, prepared: &[Option<Arc<Prepared>>]) -> Result<(Option<Message>, bool)> {
-    let (true, [step], [Some(prepared)]) = (batch.advance.is_empty(), &*batch.steps, prepared) else {
+/// Why a batch was not written.
+struct Unwritten {
+    /// The step that failed, where known.
+    step: Option<usize>,
+    fault: Fault,
+    /// Rows were taken to be new.
+    guessed: bool,
+}
+
+impl Unwritten {
+    fn at(step: Option<usize>, fault: Fault) -> Self {
+        Self {
+            step,
+            fault,
+            guessed: false,
+        }
+    }
+
+    /// Whether to write the batch without guessing, which then succeeds, or has the error that is to be told.
+    fn may_be_a_guess(&self) -> bool {
+        self.guessed && self.fault.is_of_rows()
+    }
+}
+
+/// The message of a batch that has one part, and whether that is all of the batch, which then commits by itself.
+fn first_message(batch: &Batch<'_>, parts: &[Part<'_>]) -> Result<(Option<Message>, bool)> {
+    let (true, [step], [part]) = (batch.advance.is_empty(), &*batch.steps, parts) else {
+        return Ok((None, false));
+    };
+    let Some(prepared) = &part.prepared else {
         return Ok((None, false));
     };
     if prepared.plan.copy || prepared.statement.is_none() {
         return Ok((None, true));
     }
-    let first = prepared.plan.arrays(batch, step, &step.rows)?;
-    let alone = first.1 == step.rows.len();
+    let first = prepared.plan.arrays(batch, step, &part.rows)?;
+    let alone = first.1 == part.rows.len();
     Ok((Some(first), alone))
 }
 
@@ -365,9 +480,16 @@ impl dialect::Dialect for Dialect {
     }
 
     async fn write(&mut self, batch: &Batch<'_>) -> Result<(), Failure> {
-        match self.write_steps(batch).await {
+        let result = match self.write_steps(batch, true).await {
+            Err(unwritten) if unwritten.may_be_a_guess() => {
+                tracing::debug!(fault = ?unwritten.fault, "rows that were taken to be new are there, or do not fit");
+                self.write_steps(batch, false).await
+            }
+            result => result,
+        };
+        match result {
             Ok(()) => Ok(()),
-            Err((step, fault)) => {
+            Err(Unwritten { step, fault, .. }) => {
                 let table = step
                     .and_then(|step| batch.steps.get(step))
                     .map(|step| &step.layout.table);

@@ -62,6 +62,8 @@ struct Entry {
     deleted: bool,
     /// The row to write, and its layout.
     write: Option<(u32, Arc<Layout>)>,
+    /// What is written first is a new row.
+    fresh: bool,
 }
 
 impl<'a> Reduction<'a> {
@@ -93,15 +95,15 @@ impl<'a> Reduction<'a> {
         parts: Parts<'a>,
     ) -> Result<()> {
         let options = self.options;
-        let partial = match parts.op {
+        let (partial, fresh) = match parts.op {
             Op::Delete if !options.delete => return Ok(()),
             Op::Truncate if !options.truncate => return Ok(()),
             Op::Truncate => {
                 self.truncate(record, layout);
                 return Ok(());
             }
-            Op::Write { partial } => partial,
-            Op::Delete => false,
+            Op::Write { partial, fresh } => (partial, fresh),
+            Op::Delete => (false, false),
         };
         if layout.keys == 0 && (parts.op == Op::Delete || options.insert_mode != InsertMode::Insert) {
             return Err(Error::data(format!(
@@ -117,6 +119,7 @@ impl<'a> Reduction<'a> {
             record,
             absent: 0,
             older: NONE,
+            fresh,
         });
         if partial {
             self.mark_absent(row, shape);
@@ -185,6 +188,7 @@ impl<'a> Reduction<'a> {
                     any: row,
                     deleted: false,
                     write: None,
+                    fresh: false,
                 });
                 group.entries.last_mut()
             }
@@ -221,10 +225,12 @@ impl<'a> Reduction<'a> {
                     any: row,
                     deleted: false,
                     write: Some((row, layout.clone())),
+                    fresh: false,
                 });
             }
             return;
         }
+        let fresh = self.batch.rows.get(row as usize).is_some_and(|row| row.fresh);
         let Some(entry) = self.entry(group, row) else {
             return;
         };
@@ -245,7 +251,10 @@ impl<'a> Reduction<'a> {
                     entry.write = Some((row, layout.clone()));
                 }
             }
-            None => entry.write = Some((row, layout.clone())),
+            None => {
+                entry.fresh = fresh || entry.deleted;
+                entry.write = Some((row, layout.clone()));
+            }
         }
     }
 
@@ -289,7 +298,13 @@ impl<'a> Reduction<'a> {
         let key = group.key.clone();
         self.step(key, Action::Delete, deleted);
         let mut writes: Vec<(Arc<Layout>, Mask, Vec<u32>)> = Vec::new();
-        for (row, layout) in entries.into_iter().filter_map(|entry| entry.write) {
+        for (fresh, (row, layout)) in entries
+            .into_iter()
+            .filter_map(|entry| Some((entry.fresh, entry.write?)))
+        {
+            if let Some(row) = self.batch.rows.get_mut(row as usize) {
+                row.fresh = fresh;
+            }
             let mask = self.absent(row);
             let same =
                 |(known, of, _): &&mut (Arc<Layout>, Mask, Vec<u32>)| known.id == layout.id && *of == mask;

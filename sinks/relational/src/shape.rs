@@ -31,6 +31,8 @@ pub(crate) enum Op {
     Write {
         /// Values may be placeholders.
         partial: bool,
+        /// The event tells of a row that was not there before.
+        fresh: bool,
     },
     /// Delete the row.
     Delete,
@@ -237,7 +239,11 @@ impl Shape {
             return Ok((Op::Delete, &[]));
         };
         let Some(places) = &self.envelope else {
-            return Ok((Op::Write { partial: true }, event.values()));
+            let op = Op::Write {
+                partial: true,
+                fresh: false,
+            };
+            return Ok((op, event.values()));
         };
         let row = |at: Option<usize>| {
             at.and_then(|at| event.at(at))
@@ -257,7 +263,13 @@ impl Shape {
         };
         let partial = op == envelope::op::UPDATE;
         match row(places.after) {
-            Some(values) => Ok((Op::Write { partial }, values)),
+            Some(values) => Ok((
+                Op::Write {
+                    partial,
+                    fresh: !partial,
+                },
+                values,
+            )),
             None => Err(Error::data(format!(
                 "the event's op is {op}, but its after is null"
             ))),

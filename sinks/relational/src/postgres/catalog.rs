@@ -11,6 +11,10 @@ pub(super) struct Table {
     pub(super) sql_name: String,
     /// COPY writes it as INSERT does: a table without rules and policies for rows.
     pub(super) takes_copy: bool,
+    /// Somebody's triggers, which can tell an upsert from an insert.
+    pub(super) has_triggers: bool,
+    /// The columns of each of its unique indexes that ON CONFLICT can be about.
+    pub(super) uniques: Vec<Vec<String>>,
     pub(super) columns: Vec<Target>,
 }
 
@@ -34,6 +38,13 @@ impl Table {
     pub(super) fn column(&self, name: &str) -> Option<&Target> {
         self.columns.iter().find(|column| column.name == name)
     }
+
+    /// Whether no two rows have the same in these columns, and the server looks at them alone.
+    pub(super) fn is_key(&self, columns: &[&str]) -> bool {
+        self.uniques.iter().any(|unique| {
+            unique.len() == columns.len() && unique.iter().all(|name| columns.contains(&name.as_str()))
+        })
+    }
 }
 
 /// Finds a table of one of these kinds (`pg_class.relkind`) by name, in the search path where the name has no schema.
@@ -41,7 +52,8 @@ pub(super) async fn read(session: &Session, id: &TableId, kinds: &str) -> Result
     let found = session
         .query_opt(
             "SELECT c.oid, format('%I.%I', n.nspname, c.relname), \
-                    c.relkind IN ('r', 'p') AND NOT c.relhasrules AND NOT c.relrowsecurity \
+                    c.relkind IN ('r', 'p') AND NOT c.relhasrules AND NOT c.relrowsecurity, \
+                    EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal) \
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
              WHERE c.oid = to_regclass(CASE WHEN $1::text IS NULL THEN format('%I', $2::text) \
                                             ELSE format('%I.%I', $1::text, $2::text) END) \
@@ -72,9 +84,25 @@ pub(super) async fn read(session: &Session, id: &TableId, kinds: &str) -> Result
             limit: row.get(5),
         })
         .collect();
+    let uniques = session
+        .query(
+            "SELECT array_agg(a.attname::text) \
+             FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place) \
+                  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
+             WHERE i.indrelid = $1 AND i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL \
+               AND i.indexprs IS NULL AND k.place <= i.indnkeyatts \
+             GROUP BY i.indexrelid",
+            &[&oid],
+        )
+        .await?
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
     Ok(Some(Table {
         sql_name: found.get(1),
         takes_copy: found.get(2),
+        has_triggers: found.get(3),
+        uniques,
         columns,
     }))
 }

@@ -39,6 +39,11 @@ impl Fault {
         }
     }
 
+    /// Whether the rows are at fault, or may be.
+    pub(super) fn is_of_rows(&self) -> bool {
+        matches!(self, Self::Database(error) if remedy(error) == Remedy::OneByOne)
+    }
+
     /// With the remedy, in Debezium's words.
     pub(super) fn into_failure(self, step: Option<usize>, table: Option<&TableId>) -> Failure {
         let error = match self {

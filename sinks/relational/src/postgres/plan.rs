@@ -34,6 +34,22 @@ pub(super) struct Plan {
     parameters: Vec<Parameter>,
 }
 
+/// What is left of a COPY.
+pub(super) struct Copying<'a> {
+    rows: Option<&'a [u32]>,
+    begun: bool,
+}
+
+impl<'a> Copying<'a> {
+    /// All of it.
+    pub(super) fn of(rows: &'a [u32]) -> Self {
+        Self {
+            rows: Some(rows),
+            begun: false,
+        }
+    }
+}
+
 struct Parameter {
     /// Its place in the layout.
     column: usize,
@@ -43,7 +59,7 @@ struct Parameter {
 }
 
 impl Plan {
-    /// `bulk`: there are enough rows for a COPY to pay.
+    /// `bulk`: there are enough rows for a COPY to pay; with upsert, rows that are taken to be new.
     pub(super) fn new(
         layout: &Layout,
         action: &Action,
@@ -81,10 +97,17 @@ impl Plan {
             let target = table.column(column.name);
             target.is_some_and(|target| column.bind.goes_by_copy(target))
         };
-        let copy = bulk
-            && table.takes_copy
-            && matches!(action, Action::Write(InsertMode::Insert, _))
-            && columns.iter().all(goes_by_copy);
+        let inserts = match action {
+            Action::Write(InsertMode::Insert, _) => true,
+            // The key's index must tell of a row that is there after all.
+            Action::Write(InsertMode::Upsert, mask) => {
+                *mask == Mask::default()
+                    && !table.has_triggers
+                    && names.get(..layout.keys).is_some_and(|key| table.is_key(key))
+            }
+            _ => false,
+        };
+        let copy = bulk && inserts && table.takes_copy && columns.iter().all(goes_by_copy);
         let sql = match action {
             Action::Truncate => None,
             _ if copy => Some(sql::copy(&table.sql_name, &columns)),
@@ -194,7 +217,7 @@ impl Plan {
         Ok((arrays, count))
     }
 
-    /// The same for a COPY; `rows` become those that are left. `None` at the end.
+    /// The same for a COPY of what is `left`. `None` at the end.
     ///
     /// # Errors
     /// As [`arrays`](Self::arrays).
@@ -202,17 +225,18 @@ impl Plan {
         &self,
         batch: &Batch<'_>,
         step: &Step,
-        rows: &mut Option<&[u32]>,
+        left: &mut Copying<'_>,
     ) -> Result<Option<Bytes>> {
-        let Some(left) = *rows else { return Ok(None) };
+        let Some(rows) = left.rows else { return Ok(None) };
         let mut out = BytesMut::with_capacity(MESSAGE_BYTES);
-        if left.len() == step.rows.len() {
+        if !left.begun {
+            left.begun = true;
             out.extend_from_slice(COPY_HEADER);
         }
         let fields = i16::try_from(self.parameters.len())
             .map_err(|_| Error::fatal("a table has more columns than a COPY takes"))?;
         let mut count = 0;
-        for row in left.iter().take(MESSAGE_ROWS) {
+        for row in rows.iter().take(MESSAGE_ROWS) {
             out.put_i16(fields);
             for parameter in &self.parameters {
                 self.put(batch, step, *row, parameter, &mut out)?;
@@ -222,9 +246,8 @@ impl Plan {
                 break;
             }
         }
-        let behind = left.get(count..).unwrap_or_default();
-        *rows = Some(behind).filter(|behind| !behind.is_empty());
-        if rows.is_none() {
+        left.rows = rows.get(count..).filter(|behind| !behind.is_empty());
+        if left.rows.is_none() {
             out.put_i16(-1);
         }
         Ok(Some(out.freeze()))
@@ -273,6 +296,16 @@ mod tests {
 
     /// The statement for a table of an integer and a text, in a target that has these types.
     fn sql(mode: InsertMode, note: &Type, takes_copy: bool, bulk: bool) -> String {
+        statement(mode, note, takes_copy, bulk, |_| ())
+    }
+
+    fn statement(
+        mode: InsertMode,
+        note: &Type,
+        takes_copy: bool,
+        bulk: bool,
+        change: impl FnOnce(&mut Table),
+    ) -> String {
         let column = |name: &str, schema: SchemaBuilder| Column {
             name: name.into(),
             field: name.into(),
@@ -295,11 +328,14 @@ mod tests {
             demanding: false,
             always_identity: false,
         };
-        let table = Table {
+        let mut table = Table {
             sql_name: "t".to_owned(),
             takes_copy,
+            has_triggers: false,
+            uniques: vec![vec!["id".to_owned()]],
             columns: vec![target("id", &Type::INT4), target("note", note)],
         };
+        change(&mut table);
         let action = Action::Write(mode, Mask::default());
         let plan = Plan::new(&layout, &action, &table, "public", bulk).unwrap();
         plan.sql.unwrap().split(' ').next().unwrap().to_owned()
@@ -310,7 +346,7 @@ mod tests {
         assert_eq!(sql(InsertMode::Insert, &Type::VARCHAR, true, true), "COPY");
         assert_eq!(sql(InsertMode::Insert, &Type::JSONB, true, true), "COPY");
         for (mode, note, takes_copy, bulk) in [
-            (InsertMode::Upsert, &Type::TEXT, true, true),
+            (InsertMode::Upsert, &Type::TEXT, true, false),
             (InsertMode::Insert, &Type::TEXT, true, false),
             // A view, a rule, a policy; a cast.
             (InsertMode::Insert, &Type::TEXT, false, true),
@@ -318,5 +354,18 @@ mod tests {
         ] {
             assert_eq!(sql(mode, note, takes_copy, bulk), "INSERT", "{mode:?} {note}");
         }
+    }
+
+    #[test]
+    fn new_rows_are_a_copy_only_where_the_keys_index_tells_of_those_that_are_there() {
+        let upsert = |change: fn(&mut Table)| statement(InsertMode::Upsert, &Type::TEXT, true, true, change);
+        assert_eq!(upsert(|_| ()), "COPY");
+        assert_eq!(upsert(|table| table.uniques.clear()), "INSERT");
+        assert_eq!(
+            upsert(|table| table.uniques = vec![vec!["id".to_owned(), "note".to_owned()]]),
+            "INSERT"
+        );
+        assert_eq!(upsert(|table| table.has_triggers = true), "INSERT");
+        assert_eq!(upsert(|table| table.takes_copy = false), "INSERT");
     }
 }
