@@ -193,7 +193,7 @@ fn a_server_that_does_not_answer_or_let_us_in_is_told_without_the_password() {
         ("127.0.0.1:1", &[Kind::Retriable][..], "127.0.0.1:1"),
         (ours, &[Kind::Config, Kind::Fatal][..], "uthentication"),
     ] {
-        let uri = format!("mongodb://knocking:{SECRET}@{server}/?serverSelectionTimeoutMS=500");
+        let uri = format!("mongodb://knocking:{SECRET}@{server}/?serverSelectionTimeoutMS=2000");
         let started = subject.try_sink(&[("connection.uri", &uri)]);
         let error = started
             .and_then(|mut sink| sink.put(&[int_and_text("t").write("c", pair(1, "a"))]))

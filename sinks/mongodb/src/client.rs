@@ -192,6 +192,13 @@ async fn options(parsed: &Parsed) -> Result<ClientOptions> {
     Ok(options)
 }
 
+fn not_let_in(said: &str) -> Failure {
+    Failure::Other(
+        Error::config(format!("the server does not let us in: {said}"))
+            .hint("look at user, password and authSource in connection.uri"),
+    )
+}
+
 /// By who can mend it.
 fn meaning(error: &mongodb::error::Error) -> Failure {
     let labelled = ["RetryableWriteError", "TransientTransactionError", "NetworkError"]
@@ -214,10 +221,11 @@ fn meaning(error: &mongodb::error::Error) -> Failure {
             "v=1, code={}, message={}, details={{}}",
             command.code, command.message
         ))),
-        ErrorKind::Authentication { message, .. } => Failure::Other(
-            Error::config(format!("the server does not let us in: {message}"))
-                .hint("look at user, password and authSource in connection.uri"),
-        ),
+        ErrorKind::Authentication { message, .. } => not_let_in(message),
+        // A refused log-in may be told as a server that can't be used.
+        ErrorKind::ServerSelection { message, .. } if message.contains("AuthenticationFailed") => {
+            not_let_in(message)
+        }
         ErrorKind::Io(_)
         | ErrorKind::ConnectionPoolCleared { .. }
         | ErrorKind::ServerSelection { .. }
