@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         golden::record::run(&options);
         return ExitCode::SUCCESS;
     }
-    if golden::run(&options) {
+    if golden::run(&options).is_some_and(|sum| sum.good) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -23,6 +23,7 @@ mod window;
 
 use recording::Recording;
 use replay::Replay;
+pub use report::Sum;
 use report::{Line, Verdict};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -43,11 +44,11 @@ pub struct Options {
     pub lanes: usize,
 }
 
-/// Runs them all, prints a line for each and the sum. `false` when a difference is unexplained.
-pub fn run(options: &Options) -> bool {
+/// Runs them all, prints a line for each and the sum. `None` when there is nothing to run.
+pub fn run(options: &Options) -> Option<Sum> {
     let Some((kind, start)) = target::find(&options.target) else {
         println!("unknown TARGET={}: pg15, pg18, mysql or mariadb", options.target);
-        return false;
+        return None;
     };
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/golden");
     let folder = options.folder.clone().unwrap_or(own);
@@ -56,7 +57,7 @@ pub fn run(options: &Options) -> bool {
     recordings.retain(|r| only.is_empty() || only.iter().any(|o| *o == r.fixture || *o == r.name()));
     if recordings.is_empty() {
         println!("no recordings of {} in {}", options.target, folder.display());
-        return false;
+        return None;
     }
     let deviations = deviations::read();
     // the fixtures that sleep come first, so that no lane is left with them at the end
@@ -89,7 +90,11 @@ pub fn run(options: &Options) -> bool {
             });
         }
     });
-    report::sum(&options.target, &lines.into_inner().unwrap(), &deviations)
+    Some(report::sum(
+        &options.target,
+        &lines.into_inner().unwrap(),
+        &deviations,
+    ))
 }
 
 fn judge(

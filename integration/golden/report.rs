@@ -145,9 +145,21 @@ fn short(text: &str) -> String {
     format!("{cut}…")
 }
 
-/// Prints the list of deviations with its counts, and the last line. `false` when a difference is unexplained, or an
-/// entry of the list explains nothing where it could.
-pub fn sum(target: &str, lines: &[Line], list: &[Deviation]) -> bool {
+/// What came of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Sum {
+    /// Every difference is explained, and every entry of the list explains one where it could.
+    pub good: bool,
+    /// Recordings that were compared.
+    pub compared: usize,
+    /// Their records.
+    pub records: usize,
+    /// Records without any difference.
+    pub equal: usize,
+}
+
+/// Prints the list of deviations with its counts, and the last line.
+pub fn sum(target: &str, lines: &[Line], list: &[Deviation]) -> Sum {
     let compared: Vec<&Explained> = lines
         .iter()
         .filter_map(|line| match &line.verdict {
@@ -182,11 +194,15 @@ pub fn sum(target: &str, lines: &[Line], list: &[Deviation]) -> bool {
     if explained > 0 {
         println!("{explained} differences are listed deviations");
     }
+    let sum = Sum {
+        good: stale == 0 && compared.iter().all(|result| result.unexplained.is_empty()),
+        compared: compared.len(),
+        records: all(|r| r.records),
+        equal: all(|r| r.equal),
+    };
     println!(
         "equal {} of {} records in {whole} of {} fixtures, {deferred} deferred",
-        all(|r| r.equal),
-        all(|r| r.records),
-        compared.len()
+        sum.equal, sum.records, sum.compared
     );
-    stale == 0 && compared.iter().all(|result| result.unexplained.is_empty())
+    sum
 }

@@ -13,6 +13,7 @@ mod mysql_round_trip;
 mod mysql_server;
 mod mysql_snapshots;
 mod mysql_to_postgres;
+mod mysql_truncated;
 mod mysql_unknown_schema;
 mod oracle;
 mod outages;

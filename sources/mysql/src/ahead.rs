@@ -88,7 +88,7 @@ pub(crate) async fn names_table(
                     };
                     let collation = Session::read(query.status).client_collation;
                     let charset = collation.map_or(Charset::Utf8, Charset::of_collation);
-                    let sql = charset.decode_statement(&sql).to_lowercase();
+                    let sql = charset.text_of(&sql).to_lowercase();
                     if !is_boundary(&sql) && names(&sql, table) {
                         return Ok(Some(true));
                     }

@@ -8,6 +8,8 @@ use tapline_api::schema::{SchemaBuilder, logical};
 use tapline_api::{Schema, SchemaRef, Value};
 use tapline_cdc::filter::PatternList;
 
+use crate::binlog::image::Raw;
+use crate::ddl;
 use crate::schema::{Column, Kind};
 use crate::value::charset::Charset;
 use crate::value::{BinaryMode, Context, Convert, TimeUnit, rounded_text, text, unscaled_of_text};
@@ -357,15 +359,20 @@ fn geometry(point: bool, optional: bool) -> Mapping {
 
 /// The default of a column, from its literal.
 pub(crate) fn default_value(column: &Column, convert: &Convert) -> Option<Value> {
-    let literal = column.default.as_deref().filter(|_| column.has_default)?;
+    let mut literal = column.default.as_deref().filter(|_| column.has_default)?;
+    if column.kind.is_number() || matches!(column.kind, Kind::Boolean | Kind::Bit) {
+        literal = match literal.trim() {
+            word if word.eq_ignore_ascii_case("true") => "1",
+            word if word.eq_ignore_ascii_case("false") => "0",
+            number => number,
+        };
+    }
     match column.kind {
         Kind::Bit => {
             let digits = literal.trim_start_matches(['b', 'B']).trim_matches('\'');
             let bits = u64::from_str_radix(digits, 2).ok()?;
-            converted(convert, &crate::binlog::image::Raw::Bits(bits), &Bytes::new())
+            converted(convert, &Raw::Bits(bits), &Bytes::new())
         }
-        Kind::Boolean if literal.eq_ignore_ascii_case("true") => converted_int(convert, 1),
-        Kind::Boolean if literal.eq_ignore_ascii_case("false") => converted_int(convert, 0),
         Kind::Boolean | Kind::TinyInt | Kind::SmallInt | Kind::MediumInt | Kind::Int | Kind::Year => {
             let number = literal.trim().parse::<f64>().ok()?;
             #[expect(
@@ -385,10 +392,18 @@ pub(crate) fn default_value(column: &Column, convert: &Convert) -> Option<Value>
                 of_text(column, convert, &rounded_text(literal, scale.unwrap_or(0))?)
             }
         },
-        Kind::Binary
-        | Kind::VarBinary
-        | Kind::Char
+        kind if kind.is_binary() => {
+            let bytes = Bytes::from(ddl::bytes_of(literal));
+            converted(convert, &Raw::Bytes(0..bytes.len()), &bytes)
+        }
+        // Texts and JSON of MariaDB may have a literal; of MySQL, expressions alone.
+        Kind::Char
         | Kind::VarChar
+        | Kind::TinyText
+        | Kind::Text
+        | Kind::MediumText
+        | Kind::LongText
+        | Kind::Json
         | Kind::Enum
         | Kind::Set
         | Kind::BigInt
@@ -398,7 +413,7 @@ pub(crate) fn default_value(column: &Column, convert: &Convert) -> Option<Value>
         | Kind::Time
         | Kind::DateTime
         | Kind::Timestamp => of_text(column, convert, literal),
-        // These can have expressions alone.
+        // These have no literals.
         _ => None,
     }
 }
@@ -419,10 +434,10 @@ fn of_text(column: &Column, convert: &Convert, literal: &str) -> Option<Value> {
 }
 
 fn converted_int(convert: &Convert, number: i64) -> Option<Value> {
-    converted(convert, &crate::binlog::image::Raw::Int(number), &Bytes::new())
+    converted(convert, &Raw::Int(number), &Bytes::new())
 }
 
-pub(crate) fn converted(convert: &Convert, raw: &crate::binlog::image::Raw, bytes: &Bytes) -> Option<Value> {
+pub(crate) fn converted(convert: &Convert, raw: &Raw, bytes: &Bytes) -> Option<Value> {
     let mut arena = BytesMut::new();
     let mut cx = Context {
         bytes,
@@ -449,7 +464,7 @@ pub(crate) fn test_modes() -> TypeModes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ddl::{self, Dialect};
+    use crate::ddl::Dialect;
 
     fn column(text: &str, attributes: &str) -> Column {
         ddl::column(&Dialect::mysql(), "c", text, attributes).unwrap()
@@ -513,6 +528,28 @@ mod tests {
             default("varchar(20)", "default 'it''s'"),
             Some(Value::from("it''s"))
         );
+        let bytes = |bytes: &'static [u8]| Some(Value::Bytes(Bytes::from_static(bytes)));
+        for (text, attributes, expected) in [
+            ("varbinary(4)", "default 0x00FF", bytes(b"\0\xff")),
+            ("varbinary(4)", "default X'00FF'", bytes(b"\0\xff")),
+            ("varbinary(9)", "default '0x00FF'", bytes(b"0x00FF")),
+            ("varbinary(4)", "default ''", bytes(b"")),
+            ("binary(4)", "default 0xFF", bytes(b"\xff\0\0\0")),
+            ("binary(4)", r"default 'ab\0\0'", bytes(b"ab\0\0")),
+            ("blob", "default x'00'", bytes(b"\0")),
+            ("blob", "default (x'00')", None),
+            ("bit(9)", "default 0x101", bytes(b"\x01\x01")),
+            ("bit(4)", "default 10", bytes(b"\x0a")),
+            ("bit", "default true", Some(Value::Boolean(true))),
+            ("char(3)", "default x'C3A9'", Some(Value::from("é"))),
+            ("text", "default 'x'", Some(Value::from("x"))),
+            ("int", "default x'10'", Some(Value::Int32(16))),
+            ("int", "default b'101'", Some(Value::Int32(5))),
+            ("tinyint(1)", "default true", Some(Value::Int16(1))),
+            ("bigint", "default 0xff", Some(Value::Int64(255))),
+        ] {
+            assert_eq!(default(text, attributes), expected, "{text} {attributes}");
+        }
         assert_eq!(default("int", "default null"), None);
         assert_eq!(default("timestamp", "default current_timestamp"), None);
     }

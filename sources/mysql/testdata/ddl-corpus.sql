@@ -211,3 +211,108 @@ set sql_mode='ANSI_QUOTES'; create table "t" ("a b" int, "c""d" varchar(9) defau
 set sql_mode='NO_BACKSLASH_ESCAPES'; create table t (a char(3) default '\', b int, c enum('\','x') default 'x', d text comment 'c:\')
 
 create table t (a enum('a\'b','c\\d','e\nf'), b char(9) default 'a\'b', c text comment 'x\'y')
+
+# Defaults that are literals of bytes, and defaults that are expressions.
+
+create table t (a varbinary(4) default 0x00FF, b binary(4) not null default x'00ff', c char(3) default 0x41, d varchar(3) character set ucs2 default x'6f22', e int default 0x10, f bit(9) default 0b101, g bit(8) default 0x41, h bigint unsigned default 0xffffffffffffffff, i bool default b'1', j year default 0x7e8, k enum('a','b') default 0x61, l decimal(5,2) default 0x10, m varbinary(3) default b'11111111', n varchar(5) character set latin1 default _latin1 x'e9')
+
+create table t (a int default (json_length('{"x": ")"}')), b varchar(20) default (concat('it''s (', ')')), c datetime(6) default (now(6)), d datetime default current_timestamp() on update current_timestamp(), e datetime on update current_timestamp, f timestamp(2) default now(2) on update now(2), g varbinary(9) default (x'00FF'))
+
+#@ mariadb
+create table t (a text default x'41', b blob default 0x00ff, c varchar(40) default current_user(), d datetime default date_add(now(), interval 1 day), e int default if(1, 2, 3), f varchar(9) default cast(1 as char), g json default '{}', h int default (case when 1 then ((2)) else 3 end), i point default point(1, 2), j int default (-(1)))
+
+# Attributes of a column, in any order.
+
+create table t (a int comment 'x' not null auto_increment primary key, b int unique not null default 1 comment 'y', c varchar(5) not null collate latin1_bin default 'x', d text collate utf8mb4_bin comment 'z', e int null default 3 unique comment 'q')
+
+create table t (a int not null auto_increment unique, b int null, c int not null default 5 check (c in (1, 5, ((7)))), d varchar(9) check (d not in (')', '(', 'it''s', "q(")))
+
+create table t (a varchar(9) generated always as (concat('(', 'x)', b)) virtual comment ')', b varchar(3) character set latin1 not null, c varchar(9) character set latin1 as (upper(b)) stored unique)
+
+create table t (a int not null, b int, constraint primary key (a), constraint unique (b), constraint check (a <> b), constraint `c)` check ((a > 0) or (b = 'x)')))
+
+create table p (id int primary key); create table t (a int, constraint foreign key (a) references p (id) on update no action, b int references p (id) match simple on delete cascade, key (a, b desc), index `k(` (b asc) comment 'it''s )')
+
+#@ mysql
+create table t (a int, v varchar(9), j json, g point not null srid 0, key ((a + 1) desc, v), unique key u ((lower(v))), key m ((cast(j->'$.x' as unsigned array))), spatial index (g) comment 'x', fulltext index f (v) with parser ngram, unique (a) invisible, check ((a > 1) and (v <> '(')) not enforced)
+
+#@ mysql
+create table t (a int not null, b int column_format dynamic storage memory not null, c int /*!80023 invisible */, d int /*!50606 storage disk */ /*!50606 column_format dynamic */ default null, e point not null /*!80003 srid 4326 */, key k (a) /*!80000 invisible */)
+
+#@ mariadb
+create table t (a int not null invisible default 5, b int as (a + 1) persistent invisible, c varchar(9) compressed default 'x', d int comment 'x' check (d > (1)), e longtext character set utf8mb4 collate utf8mb4_bin default null check (json_valid(e)), key i (a) ignored, unique key u (b), constraint c check (a > 0))
+
+# Options of a table.
+
+#@ mysql
+create table t (a char(1)) engine=InnoDB autoextend_size=4194304 compression='zlib' encryption='N' stats_auto_recalc=1, stats_sample_pages=10, tablespace=innodb_file_per_table charset=latin1 comment='charset=gbk'
+
+create table a (x int); create table b (x int) engine=MyISAM; create table c (x int) engine=MyISAM; create table t (x int) engine=merge union=(b, c) insert_method=last default charset latin1
+
+create table t (a char(3)) engine=memory character set=gbk; create table u (a char(3) not null) engine=csv
+
+#@ mariadb
+create table t (a char(3), b int) engine=Aria row_format=page transactional=0 charset=latin1 page_checksum=0, checksum 1 insert_method=no
+
+# Partitions of every kind.
+
+create table t (a int, b int) partition by linear hash (a + b) partitions 3; create table u (a int primary key) partition by linear key algorithm=1 () partitions 2; create table v (a int, b varchar(9)) partition by range columns (a, b) (partition p0 values less than (1, 'a)'), partition p1 values less than (maxvalue, maxvalue)); create table w (a int) partition by list (a) (partition p0 values in (1, (2)), partition p1 values in (null, 4) max_rows=10 min_rows=1)
+
+create table t (a int, b date) partition by range (year(b)) subpartition by linear key (a) subpartitions 2 (partition p0 values less than (1990), partition p1 values less than maxvalue); alter table t reorganize partition p1 into (partition p1 values less than (2000), partition p2 values less than maxvalue); alter table t rebuild partition all; alter table t analyze partition p0, p1; alter table t check partition all; alter table t optimize partition p0; alter table t repair partition p0; alter table t add column c int after a
+
+create table t (a int not null) partition by range (a) (partition p0 values less than (10), partition p1 values less than (20)); create table u (a int not null); alter table t exchange partition p0 with table u; alter table t add b int, algorithm=inplace, lock=none; alter table t add primary key (a); alter table t partition by key () partitions 3; alter table t add partition partitions 2; alter table t reorganize partition
+
+create table t (a int, b int) /*!50100 partition by hash (a) partitions 2 */; alter table t /*!50100 partition by range (b) (partition p0 values less than maxvalue) */; alter table t add c int /*!50100 remove partitioning */
+
+#@ mariadb
+create table t (a int) with system versioning partition by system_time (partition p0 history, partition pc current); create table u (a int) with system versioning partition by system_time limit 1000 partitions 3; create table v (a int) with system versioning partition by system_time interval 1 month (partition p0 history, partition p1 history, partition pc current); set system_versioning_alter_history=keep; alter table t add b int
+
+#@ mariadb
+create table t (a int) partition by range (a) (partition p0 values less than (10), partition p1 values less than (20)); alter table t convert partition p0 to table u; alter table t add b int; create table w (a int, b int); alter table t convert table w to partition p2 values less than (30)
+
+# Versioned and executable comments in the midst.
+
+create /*!50000 table */ t (a int /*! default 5 */, b /*!50000 varchar(5) */ /* , c int */ not null, /*!50000 d int, */ e int) /*!40100 default charset=latin1 */; alter table t /*!50000 add f int, */ add g char(1); alter /* ) */ table /* ( */ t add h int /* ' */ after /* ` */ a -- '
+
+#@ mysql
+create table t (a int, b int /*!80000 not null */, /*!80001 c int, */ /*!99999 d int, */ e int /*!50000 unsigned not null */); create table /*!32312 if not exists*/ t (z int)
+
+#@ mariadb
+create table t (a int /*M!100000 not null */, /*M!100100 b int, *//*M!999999 c int, *//*!100000 d int, */ /*!80000 e int, */ f int /*M! invisible */); create /*M!100001 or replace */ table t (g int)
+
+# Statements that several clauses change.
+
+create table t (a int, b int, c int); alter table t add column d int first, add column e int first, modify c bigint first, add column f int after e, add g int after f; alter table t drop column a, add column a text; alter table t change b x text, add column b int after x; alter table t drop column x, change column b x date after c
+
+create table t (a int, b int, c int); alter table t add column a text, drop column a; alter table t rename column b to x, add column b text; alter table t modify c text after x, drop column b, comment='x', add index (x), lock=default, algorithm=default; alter table t add d int, rename to u, add e char(2), default character set latin1
+
+create table t (a int, b varchar(9) default 'x', c int not null default 3, primary key (a)); alter table t alter b set default 'it''s (', alter column c drop default, add d int; alter table t alter c set default (5 * (1 + 1)), drop primary key, add primary key (c, a), order by b desc, a; alter table t modify a int not null after b, modify column c int unsigned not null first, add unique index if_u (b), force
+
+create table t (a varchar(5) character set gbk, b char(4) character set latin1 not null, c enum('a') charset sjis, d varbinary(4), e int); alter table t convert to character set latin1 collate latin1_bin, add f char(2), modify a varchar(7); alter table t convert to character set utf8mb4; alter table t add i char(1) character set latin1, convert to character set gbk, modify b char(4) character set latin1; alter table t add g char(1), character set = sjis, add h char(1)
+
+create table p (id int primary key); create table t (a int, v varchar(9), key k (a)); alter table t add constraint f foreign key k (a) references p (id) on delete cascade, add index if_v (v(3)); alter table t drop foreign key f, drop index k, drop key if_v; alter table t add fulltext index ft (v) comment '(', add constraint u unique (a), add check (a > 1 and (a <> length(')'))); alter table t drop index u, rename column v to w
+
+#@ mysql
+create table t (a int, b int, constraint c check (a > 0), index i (b)); alter table t alter check c not enforced, alter constraint c enforced, alter index i invisible, add z int; alter table t drop check c, drop index i; alter table t without validation, add y int; alter table t add column x int default (a + 1), algorithm = copy, lock = exclusive; alter table t discard tablespace
+
+create table t (a int primary key, b int not null); alter table t drop index `PRIMARY`; alter table t add primary key (b); drop index `PRIMARY` on t; alter table t add constraint `x` primary key (a, b)
+
+create table t (a int, b varchar(9), c int); create unique index u using btree on t (a, b(3) desc) key_block_size=8 comment '('; create fulltext index f on t (b) comment 'x'; drop index u on t; create index i on t (c) using btree
+
+#@ mariadb
+create or replace table t (a int); create or replace table t (b int primary key, c char(1)) charset latin1; create or replace table u like t; create or replace temporary table tt (z int); create table if not exists u (z int); create or replace table if_t (d int); drop table if exists if_t wait 5; rename table if exists nope to nope2, u to v; rename table v wait 5 to w; truncate table w wait 5; drop temporary table if exists tt
+
+#@ mariadb
+set statement max_statement_time=10 for create table t (a int); set statement sort_buffer_size=100000, lc_messages='en_US' for create or replace table t (a int, b text); set statement max_statement_time = 1 + 1 for alter table t add column c int first, drop column a; set statement max_statement_time=(1) for rename table t to u; set statement max_statement_time=1 for create unique index x on u (c); set statement max_statement_time=1 for truncate table u; set statement max_statement_time=1 for create table v like u; set statement max_statement_time=1 for drop table v
+
+#@ mariadb
+create table t (a int, s date, e date, primary key (a)); alter table t add period for p (s, e); alter table t drop primary key, add primary key (a, p without overlaps); alter table t drop primary key, drop period for p, add unique (a)
+
+#@ mariadb
+create table t (a int); alter table t add column s timestamp(6) generated always as row start, add column e timestamp(6) generated always as row end, add period for system_time (s, e), add system versioning; set system_versioning_alter_history=keep; alter table t add column b int after a; alter table t modify b int without system versioning; alter table t drop system versioning, drop period for system_time, drop column s, drop column e
+
+#@ mariadb
+create table t (a int, b int, key i (a)); alter table t add constraint if not exists c check (a > (0)), add index if not exists i (a), add unique index if not exists u (b), alter index i ignored, alter column if exists a set default 5, add column if not exists a text first, add column c int first; alter table t drop constraint if exists c, drop foreign key if exists nope, drop key if exists u, alter column if exists nope drop default, drop column if exists c cascade, rename column if exists b to d
+
+#@ mariadb
+set sql_mode='ORACLE'; create table t (a number(5), b varchar2(10), c clob, d raw(4), e varchar2(10 ) default 'x' not null, g number(7, 2))

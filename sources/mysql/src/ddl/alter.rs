@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::bits::literal_of;
 use super::statement::{Action, DefaultValue, Definition, Place};
 use crate::schema::{Column, Table};
 
@@ -15,6 +16,9 @@ pub(super) fn settled(definition: &Definition, charset: Option<&Arc<str>>) -> Co
     if column.kind.is_text() && inherits {
         column.charset = charset.cloned();
     }
+    if let Some(bits) = &definition.bits {
+        column.default = Some(bits.default_of(&column));
+    }
     column
 }
 
@@ -25,6 +29,8 @@ pub(super) struct Work {
     pub(super) table: Table,
     /// Per column: what it was called before, and its place in the key.
     marks: Vec<Mark>,
+    /// Names that a later clause takes from their columns, so that one that is added may have them already.
+    leaving: Vec<Arc<str>>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,7 +40,7 @@ struct Mark {
 }
 
 impl Work {
-    pub(super) fn of(table: Table) -> Self {
+    pub(super) fn of(table: Table, actions: &[Action]) -> Self {
         let mark = |column: &Column| Mark {
             before: Some(Arc::clone(&column.name)),
             key: table
@@ -43,7 +49,18 @@ impl Work {
                 .position(|key| key.eq_ignore_ascii_case(&column.name)),
         };
         let marks = table.columns.iter().map(mark).collect();
-        Self { table, marks }
+        let leaving = actions.iter().filter_map(|action| match action {
+            Action::DropColumn { name, .. } | Action::RenameColumn { name, .. } => Some(Arc::clone(name)),
+            Action::Change { name, definition, .. } if !same(name, &definition.column.name) => {
+                Some(Arc::clone(name))
+            }
+            _ => None,
+        });
+        Self {
+            marks,
+            leaving: leaving.collect(),
+            table,
+        }
     }
 
     pub(super) fn table(self) -> Table {
@@ -86,7 +103,8 @@ impl Work {
                     return Ok(());
                 }
                 let column = settled(definition, self.table.charset.as_ref());
-                let index = match self.find_now(&column.name) {
+                let leaves = self.leaving.iter().any(|name| same(name, &column.name));
+                let index = match self.find_now(&column.name).filter(|_| !leaves) {
                     // Read again after a restart.
                     Some(index) => {
                         if let Some(existing) = self.table.columns.get_mut(index) {
@@ -161,7 +179,8 @@ impl Work {
                 // One that may be null keeps null for a default.
                 column.has_default = column.optional || *default != DefaultValue::Dropped;
                 column.default = match default {
-                    DefaultValue::Literal(text) => Some(Arc::clone(text)),
+                    DefaultValue::Literal { text, raw } => Some(literal_of(column, text, *raw)),
+                    DefaultValue::Bits(bits) => Some(bits.default_of(column)),
                     DefaultValue::Null | DefaultValue::Dropped => None,
                 };
                 Ok(())
@@ -184,6 +203,8 @@ impl Work {
             Action::AddPrimary(None)
             | Action::AddUnique(None)
             | Action::RenameTable(_)
+            | Action::PartitionToTable(_)
+            | Action::TableToPartition(_)
             | Action::Convert(_)
             | Action::Options(_) => Ok(()),
         }

@@ -236,21 +236,30 @@ impl Applier<'_> {
         let Some(table) = self.tables.get(id) else {
             return Ok(());
         };
-        let mut work = Work::of(Table::clone(table));
+        let mut work = Work::of(Table::clone(table), actions);
         let mut renamed: Option<TableId> = None;
+        // Wherever it stands, the table's character set is that of the columns which a statement adds.
+        for action in actions {
+            if let Action::Options(options) = action {
+                self.options(&mut work, options, id);
+            }
+        }
         for action in actions {
             match action {
                 Action::RenameTable(name) => renamed = Some(resolve(name, &self.database)),
-                Action::Convert(charset) => {
-                    let above = self.tables.charset_of(&id.database);
-                    if let Some(charset) = self.charset(charset, above) {
-                        work.convert(&charset);
-                    }
-                }
-                Action::Options(options) => self.options(&mut work, options, id),
+                Action::Convert(_) | Action::Options(_) => {}
                 action => work
                     .act(action)
                     .map_err(|message| Error::at(self.text, parsed.start, message))?,
+            }
+        }
+        // It goes before those that added columns are given.
+        for action in actions {
+            if let Action::Convert(charset) = action {
+                let above = self.tables.charset_of(&id.database);
+                if let Some(charset) = self.charset(charset, above) {
+                    work.convert(&charset);
+                }
             }
         }
         let mut table = work.table();
@@ -262,8 +271,25 @@ impl Applier<'_> {
             }
             None => id.clone(),
         };
-        self.tables.put(table);
         let statement = self.statement(parsed.start, parsed.end);
+        for action in actions {
+            match action {
+                Action::PartitionToTable(name) => {
+                    let id = resolve(name, &self.database);
+                    let mut apart = table.clone();
+                    apart.id = id.clone();
+                    self.tables.put(apart);
+                    self.tell(ChangeKind::Create, id, None, statement.clone());
+                }
+                Action::TableToPartition(name) => {
+                    let id = resolve(name, &self.database);
+                    self.tables.remove(&id);
+                    self.tell(ChangeKind::Drop, id, None, statement.clone());
+                }
+                _ => {}
+            }
+        }
+        self.tables.put(table);
         self.tell(ChangeKind::Alter, after, None, statement);
         Ok(())
     }

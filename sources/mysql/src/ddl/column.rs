@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::bits::{Bits, literal_of};
 use super::cursor::Cursor;
 use super::dialect::Flavor;
 use super::error::Error;
@@ -38,9 +39,14 @@ impl Cursor<'_> {
             }
         }
         column.optional = found.optional.unwrap_or(true);
+        let mut bits = None;
         if let Some(default) = found.default {
             column.has_default = true;
-            column.default = default;
+            match default {
+                DefaultValue::Literal { text, raw } => column.default = Some(literal_of(&column, &text, raw)),
+                DefaultValue::Bits(found) => bits = Some(found),
+                DefaultValue::Null | DefaultValue::Dropped => column.default = None,
+            }
         }
         // A column that may be null is null by default.
         column.has_default |= column.optional;
@@ -54,6 +60,7 @@ impl Cursor<'_> {
             column,
             primary: found.primary,
             unique: found.unique,
+            bits,
         })
     }
 
@@ -255,11 +262,10 @@ impl Cursor<'_> {
         } else if self.accept("NULL") {
             found.optional = Some(true);
         } else if self.accept("DEFAULT") {
-            found.default = match self.default_value()? {
-                DefaultValue::Literal(text) => Some(Some(text)),
-                DefaultValue::Null => found.default.take(),
-                DefaultValue::Dropped => Some(None),
-            };
+            match self.default_value()? {
+                DefaultValue::Null => {}
+                default => found.default = Some(default),
+            }
         } else if self.accept_all(&["ON", "UPDATE"]) {
             self.next();
             if self.is_sign('(') {
@@ -383,10 +389,15 @@ impl Cursor<'_> {
             _ => "",
         };
         self.at += sign.len();
+        let introducer = self.peek().copied().filter(|token| {
+            token.kind == Token::Word && token.text.starts_with('_') && self.literal_follows()
+        });
+        self.at += usize::from(introducer.is_some());
         let Some(token) = self.peek().copied() else {
             return Err(self.error("a default is missing"));
         };
-        let literal = match token.kind {
+        let mut bits = None;
+        let literal: Arc<str> = match token.kind {
             Token::Text => self.string()?,
             Token::Number => {
                 self.at += 1;
@@ -394,15 +405,13 @@ impl Cursor<'_> {
             }
             Token::Bits => {
                 self.at += 1;
-                bits(token.text).into()
+                let introducer = introducer.map(|token| token.text);
+                bits = Some(Bits::read(token.text, introducer, self.dialect));
+                token.text.into()
             }
             Token::Word if token.is("TRUE") || token.is("FALSE") => {
                 self.at += 1;
                 token.text.into()
-            }
-            Token::Word if token.text.starts_with('_') && self.literal_follows() => {
-                self.at += 1;
-                return self.default_value();
             }
             Token::Word
                 if ["DATE", "TIME", "TIMESTAMP"].iter().any(|word| token.is(word))
@@ -426,7 +435,10 @@ impl Cursor<'_> {
                 }
                 let more = self.rest_of_expression()?;
                 return Ok(match is_now && !more {
-                    true => DefaultValue::Literal(EPOCH.into()),
+                    true => DefaultValue::Literal {
+                        text: EPOCH.into(),
+                        raw: false,
+                    },
                     false => DefaultValue::Dropped,
                 });
             }
@@ -440,10 +452,19 @@ impl Cursor<'_> {
             self.at += 1;
             self.name()?;
         }
-        Ok(DefaultValue::Literal(match sign {
-            "" => literal,
-            sign => format!("{sign}{literal}").into(),
-        }))
+        if let Some(bits) = bits {
+            return Ok(match sign {
+                "" => DefaultValue::Bits(bits),
+                _ => DefaultValue::Dropped,
+            });
+        }
+        Ok(DefaultValue::Literal {
+            text: match sign {
+                "" => literal,
+                sign => format!("{sign}{literal}").into(),
+            },
+            raw: self.dialect.no_backslash_escapes,
+        })
     }
 
     fn literal_follows(&self) -> bool {
@@ -485,7 +506,7 @@ impl Cursor<'_> {
 #[derive(Default)]
 struct Attributes {
     optional: Option<bool>,
-    default: Option<Option<Arc<str>>>,
+    default: Option<DefaultValue>,
     charset: Charset,
     primary: bool,
     unique: bool,
@@ -499,12 +520,6 @@ impl Attributes {
         column.auto_incremented = true;
         column.generated = true;
     }
-}
-
-/// The digits of `b'101'`, `x'4D'`, `0b101`, `0x4D`.
-fn bits(text: &str) -> &str {
-    let digits = text.get(2..).unwrap_or_default();
-    digits.strip_suffix('\'').unwrap_or(digits)
 }
 
 /// The character set of a collation, which its name begins with. MariaDB's `uca1400_…` name none.

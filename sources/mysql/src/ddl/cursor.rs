@@ -267,7 +267,10 @@ impl<'a> Cursor<'a> {
                 self.skip_parentheses()?;
             } else {
                 let name = self.column_name()?;
-                if let Some(names) = &mut names {
+                // Of a period that takes part in a key MariaDB has no column.
+                if !self.accept_all(&["WITHOUT", "OVERLAPS"])
+                    && let Some(names) = &mut names
+                {
                     names.push(name);
                 }
             }

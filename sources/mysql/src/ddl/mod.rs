@@ -9,6 +9,7 @@
 
 mod alter;
 mod apply;
+mod bits;
 mod column;
 mod cursor;
 mod dialect;
@@ -23,6 +24,8 @@ use std::sync::Arc;
 
 pub use self::dialect::{Dialect, Flavor};
 pub use self::error::Error;
+
+pub(crate) use self::bits::bytes_of;
 
 use self::apply::Applier;
 use self::cursor::Cursor;
@@ -144,7 +147,7 @@ pub fn column(dialect: &Dialect, name: &str, column_type: &str, attributes: &str
         tokens: &tokens,
         at: 0,
     };
-    Ok(cursor.definition(name.into())?.column)
+    Ok(alter::settled(&cursor.definition(name.into())?, None))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cursor::{Cursor, inside};
 use super::error::Error;
-use super::statement::{Charset, Name, Statement};
+use super::statement::{Action, Charset, Name, Statement};
 use super::token::{Kind, Token};
 
 type Result<T> = std::result::Result<T, Error>;
@@ -181,6 +181,18 @@ impl Cursor<'_> {
         if self.accept_any(&["DATABASE", "SCHEMA"]) {
             self.if_exists();
             return Ok(Statement::DropDatabase(self.name()?));
+        }
+        self.accept_any(&["ONLINE", "OFFLINE"]);
+        if self.accept("INDEX") {
+            self.if_exists();
+            let primary = self.name()?.eq_ignore_ascii_case("PRIMARY");
+            self.expect("ON")?;
+            let name = self.table_name()?;
+            self.skip_statement();
+            if primary {
+                let actions = vec![Action::DropPrimary];
+                return Ok(Statement::AlterTable { name, actions });
+            }
         }
         Ok(Statement::Other)
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::bits::Bits;
 use crate::schema::Column;
 
 /// A table's name as a statement gives it.
@@ -84,6 +85,8 @@ pub(super) struct Definition {
     pub(super) column: Column,
     pub(super) primary: bool,
     pub(super) unique: bool,
+    /// A default that is a literal of bytes, where it waits for the column's character set.
+    pub(super) bits: Option<Bits>,
 }
 
 /// A character set, or a collation of one.
@@ -115,7 +118,12 @@ pub(super) enum Place {
 pub(super) enum DefaultValue {
     /// Null, or an expression.
     Null,
-    Literal(Arc<str>),
+    Literal {
+        text: Arc<str>,
+        /// A backslash in it is one.
+        raw: bool,
+    },
+    Bits(Bits),
     Dropped,
 }
 
@@ -154,5 +162,9 @@ pub(super) enum Action {
         if_exists: bool,
     },
     Convert(Charset),
+    /// MariaDB's: a partition becomes a table of its own,
+    PartitionToTable(Name),
+    /// and the other way round.
+    TableToPartition(Name),
     Options(Options),
 }

@@ -214,6 +214,15 @@ impl Cursor<'_> {
             let mut charset = Charset::default();
             while self.charset_option(&mut charset)? {}
             actions.push(Action::Convert(charset));
+        } else if self.accept_all(&["CONVERT", "PARTITION"]) {
+            self.name()?;
+            self.expect("TO")?;
+            self.expect("TABLE")?;
+            actions.push(Action::PartitionToTable(self.table_name()?));
+            self.skip_clause()?;
+        } else if self.accept_all(&["CONVERT", "TABLE"]) {
+            actions.push(Action::TableToPartition(self.table_name()?));
+            self.skip_clause()?;
         } else if self.accept_all(&["ORDER", "BY"]) {
             self.skip_clause()?;
         } else {
@@ -305,7 +314,7 @@ impl Cursor<'_> {
             || self.is("SYSTEM") && self.is_at(1, "VERSIONING")
             || self.is("PERIOD") && self.is_at(1, "FOR")
         {
-            if self.is_at(0, "CONSTRAINT")
+            if ["CONSTRAINT", "INDEX", "KEY"].iter().any(|word| self.is(word))
                 && self
                     .peek_at(1)
                     .is_some_and(|token| token.text.eq_ignore_ascii_case("`primary`"))

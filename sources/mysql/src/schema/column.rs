@@ -92,7 +92,11 @@ pub(crate) fn unquote(literal: &str) -> String {
         return literal.to_owned();
     };
     let inner = literal.strip_prefix(quote).unwrap_or(literal);
-    let inner = inner.strip_suffix(quote).unwrap_or(inner);
+    unescaped(inner.strip_suffix(quote).unwrap_or(inner), quote)
+}
+
+/// The text that stands, with its escapes, between two of these quotes.
+pub(crate) fn unescaped(inner: &str, quote: char) -> String {
     let mut text = String::with_capacity(inner.len());
     let mut chars = inner.chars().peekable();
     while let Some(c) = chars.next() {

@@ -134,8 +134,8 @@ impl Kind {
             },
             "MEDIUMTEXT" => Self::MediumText,
             "LONGTEXT" | "CLOB" => Self::LongText,
-            "BINARY" | "RAW" => Self::Binary,
-            "VARBINARY" => Self::VarBinary,
+            "BINARY" => Self::Binary,
+            "VARBINARY" | "RAW" => Self::VarBinary,
             "TINYBLOB" => Self::TinyBlob,
             "BLOB" => Self::Blob,
             "MEDIUMBLOB" => Self::MediumBlob,
@@ -206,6 +206,14 @@ impl Kind {
                 | Self::LongText
                 | Self::Enum
                 | Self::Set
+        )
+    }
+
+    /// Whether values are bytes in no character set.
+    pub fn is_binary(self) -> bool {
+        matches!(
+            self,
+            Self::Binary | Self::VarBinary | Self::TinyBlob | Self::Blob | Self::MediumBlob | Self::LongBlob
         )
     }
 

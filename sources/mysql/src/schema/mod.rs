@@ -9,6 +9,7 @@ mod table;
 mod tables;
 
 pub use column::Column;
+pub(crate) use column::unescaped;
 pub use kind::{Kind, jdbc};
 pub use table::{Table, TableId};
 pub use tables::Tables;

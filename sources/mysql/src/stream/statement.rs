@@ -1,5 +1,7 @@
 //! Statements: those that change tables, and the few that open or close a transaction.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tapline_api::{Result, Value};
 use tapline_cdc::clock::Instant as Clock;
@@ -12,7 +14,7 @@ use crate::ddl::{self, Change, ChangeKind};
 use crate::event::Origin;
 use crate::history::{HistoryRecord, SchemaChangeSource};
 use crate::position::source;
-use crate::schema::TableId;
+use crate::schema::{Table, TableId};
 use crate::table::Plan;
 use crate::value::charset::Charset;
 
@@ -28,7 +30,7 @@ impl Stream<'_> {
         let charset = session
             .client_collation
             .map_or(Charset::Utf8, Charset::of_collation);
-        let sql = charset.decode_statement(query.sql);
+        let sql = charset.text_of(query.sql);
         let sql = sql.trim();
         let upper: String = sql.chars().take(12).collect::<String>().to_ascii_uppercase();
         match upper.as_str() {
@@ -97,9 +99,9 @@ impl Stream<'_> {
             .iter()
             .filter(|change| change.kind == ChangeKind::Truncate)
         {
-            let table = change.table.as_ref().filter(|id| captures(id));
-            let known = |id| self.tables.get(id).or_else(|| self.former.get(id));
-            if let Some(table) = table.and_then(known).cloned() {
+            if let Some(id) = change.table.as_ref().filter(|id| captures(id))
+                && let Some(table) = self.shape_of(id).await?
+            {
                 let plan = Plan::new(table, options, self.events.source_schema())?;
                 self.events.truncated(&plan, &self.origin);
             }
@@ -131,6 +133,17 @@ impl Stream<'_> {
             self.tell(change, &names);
         }
         Ok(())
+    }
+
+    /// A table's schema to tell of it without rows: that of this place, or the last one that was known, or the server's.
+    async fn shape_of(&mut self, id: &TableId) -> Result<Option<Arc<Table>>> {
+        let known = self.tables.get(id).or_else(|| self.former.get(id));
+        if let Some(table) = known {
+            return Ok(Some(table.clone()));
+        }
+        let statement = self.catalog.create_table(id).await?;
+        let table = statement.and_then(|statement| self.table_of(id, &statement).ok());
+        Ok(table.map(|(_, table)| table))
     }
 
     /// A statement that can't be parsed: its table, if it is one of ours, is not known from here on. The history has the

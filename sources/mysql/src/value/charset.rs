@@ -118,15 +118,11 @@ impl Charset {
                 Ok(cx.take_text())
             }
             Self::Utf32 => {
-                let (letters, rest) = cx.bytes.get(at.clone()).unwrap_or_default().as_chunks::<4>();
-                if !rest.is_empty() {
+                let bytes = cx.bytes.get(at.clone()).unwrap_or_default();
+                if !bytes.len().is_multiple_of(4) {
                     return Err("a text is no row of 4-byte letters".to_owned());
                 }
-                let text: String = letters
-                    .iter()
-                    .map(|bytes| char::from_u32(u32::from_be_bytes(*bytes)).unwrap_or('\u{fffd}'))
-                    .collect();
-                Ok(Value::from(text))
+                Ok(Value::from(self.text_of(bytes)))
             }
         }
     }
@@ -140,7 +136,6 @@ impl Charset {
         }
     }
 
-    /// Decodes what has no letter of four bytes.
     fn decode_bytes(self, bytes: &[u8]) -> Cow<'_, str> {
         match self {
             Self::Encoded(encoding) => encoding.decode_without_bom_handling(bytes).0,
@@ -160,12 +155,20 @@ impl Charset {
                     .collect(),
             ),
             Self::Patched(patched) => Cow::Owned(patched.decode(bytes)),
-            Self::Utf8 | Self::Utf32 => String::from_utf8_lossy(bytes),
+            Self::Utf8 => String::from_utf8_lossy(bytes),
+            Self::Utf32 => Cow::Owned(
+                bytes
+                    .as_chunks::<4>()
+                    .0
+                    .iter()
+                    .map(|bytes| char::from_u32(u32::from_be_bytes(*bytes)).unwrap_or('\u{fffd}'))
+                    .collect(),
+            ),
         }
     }
 
-    /// Decodes a statement's text.
-    pub(crate) fn decode_statement(self, bytes: &[u8]) -> String {
+    /// Decodes a text that stands alone: a statement's, a literal's.
+    pub(crate) fn text_of(self, bytes: &[u8]) -> String {
         self.decode_bytes(bytes).into_owned()
     }
 
