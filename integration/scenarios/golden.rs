@@ -3,7 +3,8 @@
 
 use crate::{TAPLINE, golden};
 
-/// How many recordings there are, and how many of their records are equal to the last field.
+/// How many recordings there are at least, and how many of their records are equal to the last field; a few of those depend on
+/// when a signal is heard.
 fn replays(target: &str, recordings: usize, equal: usize) {
     let options = golden::Options {
         binary: TAPLINE.to_owned(),
@@ -22,20 +23,20 @@ fn replays(target: &str, recordings: usize, equal: usize) {
 
 #[test]
 fn every_event_that_debezium_recorded_on_postgres_15_comes_again() {
-    replays("pg15", 0, 0);
+    replays("pg15", 73, 1_790);
 }
 
 #[test]
 fn every_event_that_debezium_recorded_on_postgres_18_comes_again() {
-    replays("pg18", 0, 0);
+    replays("pg18", 18, 340);
 }
 
 #[test]
 fn every_event_that_debezium_recorded_on_mysql_comes_again() {
-    replays("mysql", 0, 0);
+    replays("mysql", 44, 2_200);
 }
 
 #[test]
 fn every_event_that_debezium_recorded_on_mariadb_comes_again() {
-    replays("mariadb", 0, 0);
+    replays("mariadb", 11, 140);
 }

@@ -6,6 +6,7 @@
 //! With `read.only`, or without a signal table, no watermark is written. A chunk's window then closes where the log ended when
 //! the chunk had been read: every change that the chunk may have seen, and may have missed, comes before.
 
+use std::collections::VecDeque;
 use std::future::Future;
 
 use tapline_api::offset::{Offset, Partition};
@@ -87,8 +88,8 @@ pub struct Signals<R, P> {
     outside: Option<mpsc::Receiver<Outside>>,
     /// Without watermarks: where the window closes.
     closes: Option<P>,
-    /// A blocking snapshot that is asked for.
-    blocking: Option<Execute>,
+    /// Blocking snapshots that are asked for, the oldest first.
+    blocking: VecDeque<Execute>,
     /// A chunk's rows are on their way.
     finished: bool,
 }
@@ -113,7 +114,7 @@ impl<R: Send, P: Send> Signals<R, P> {
             notifier,
             outside,
             closes: None,
-            blocking: None,
+            blocking: VecDeque::new(),
             finished: false,
         }
     }
@@ -134,14 +135,14 @@ impl<R: Send, P: Send> Signals<R, P> {
         std::future::pending().await
     }
 
-    /// A blocking snapshot that is asked for, once.
+    /// The next blocking snapshot that is asked for, once.
     pub fn take_blocking(&mut self) -> Option<Execute> {
-        self.blocking.take()
+        self.blocking.pop_front()
     }
 
     /// Whether one is asked for.
     pub fn wants_blocking(&self) -> bool {
-        self.blocking.is_some()
+        !self.blocking.is_empty()
     }
 
     /// Whether a chunk has ended since the last call: its end is to be stored soon, so that a kill repeats little.
@@ -208,7 +209,7 @@ impl<R: Send, P: Send> Signals<R, P> {
         };
         match action {
             Action::Log(message) => tracing::info!("{}", message.replace("{}", &chunks.place())),
-            Action::Execute(execute) if execute.blocking => self.blocking = Some(execute),
+            Action::Execute(execute) if execute.blocking => self.blocking.push_back(execute),
             Action::Execute(_) if !chunks.can_read() => tracing::warn!(
                 id = signal.id,
                 "an incremental snapshot is asked for, but neither signal.data.collection nor read.only is set"
@@ -247,7 +248,7 @@ impl<R: Send, P: Send> Signals<R, P> {
         chunks: &mut C,
     ) -> Result<()> {
         if execute.blocking {
-            self.blocking = Some(execute.clone());
+            self.blocking.push_back(execute.clone());
             return Ok(());
         }
         let captured = chunks.tables().await?;

@@ -320,27 +320,26 @@ impl<'a> Stream<'a> {
         self.settle().await
     }
 
-    /// The stream stands between two transactions: windows close, and a blocking snapshot may be taken.
+    /// The stream stands between two transactions: windows close, and blocking snapshots may be taken.
     async fn settle(&mut self) -> Result<()> {
         let (file, next) = (self.tracker.file.clone(), self.tracker.next);
         self.lend(async |signals, context| signals.reached((&file, next), context).await)
             .await?;
-        let Some(execute) = self.signals.as_mut().and_then(Signals::take_blocking) else {
-            return Ok(());
-        };
-        let snapshot = Snapshot::new(
-            self.options,
-            self.server,
-            self.events,
-            self.output,
-            self.history,
-            self.changes,
-            &mut self.tables,
-            &mut self.kept,
-            self.metrics.snapshot(),
-        );
-        snapshot.take_again(&execute, &self.origin).await?;
-        self.tracker.tell_all();
+        while let Some(execute) = self.signals.as_mut().and_then(Signals::take_blocking) {
+            let snapshot = Snapshot::new(
+                self.options,
+                self.server,
+                self.events,
+                self.output,
+                self.history,
+                self.changes,
+                &mut self.tables,
+                &mut self.kept,
+                self.metrics.snapshot(),
+            );
+            snapshot.take_again(&execute, &self.origin).await?;
+            self.tracker.tell_all();
+        }
         Ok(())
     }
 

@@ -97,6 +97,10 @@ impl Driver {
             position = at;
             self.snapshot_blocking(&mut prepared, &execute, at, &cancel)
                 .await?;
+            while let Some(execute) = self.signals.as_mut().and_then(Signals::take_blocking) {
+                self.snapshot_blocking(&mut prepared, &execute, at, &cancel)
+                    .await?;
+            }
             let next = self.replication().await?;
             let next = self
                 .start_replication(&prepared, next, position.start(), &cancel)
