@@ -152,6 +152,23 @@ pub fn a_column_is_added_in_the_midst_of_a_batch(subject: &Subject) {
     );
 }
 
+pub fn a_table_has_the_columns_of_every_event_though_no_row_is_left(subject: &Subject) {
+    let old = Table::new("emptied", &[("id", int()), ("former", text()), ("note", text())]);
+    let new = int_and_text("emptied");
+    let row = |id: i32| vec![Value::Int32(id), "f".into(), "a".into()];
+    subject.sink(UPSERT).puts(&[
+        old.write("c", row(1)),
+        new.write("u", pair(1, "b")),
+        old.write("c", row(2)),
+        new.delete(1),
+        new.delete(2),
+    ]);
+    assert_eq!(
+        subject.rows("select count(id), count(former), count(note) from emptied"),
+        ["0|0|0"]
+    );
+}
+
 pub fn null_missing_and_extra_fields_are_right(subject: &Subject) {
     let table = int_and_text("fields");
     let mut sink = subject.sink(UPSERT);

@@ -106,6 +106,9 @@ pub(crate) struct Batch<'a> {
     pub(crate) steps: Vec<Step>,
     /// Statements that go first in the transaction; each must change one row ([`crate::offsets`]).
     pub(crate) advance: Vec<String>,
+    /// The layouts of all writes in order, each with its first record: tables and columns come to be by events whose rows
+    /// are gone by the batch's end too.
+    pub(crate) written: Vec<(Arc<Layout>, u32)>,
     shapes: &'a [Shape],
     pub(crate) masks: Masks,
 }
@@ -120,6 +123,7 @@ impl<'a> Batch<'a> {
             rows: Vec::new(),
             steps: Vec::new(),
             advance: Vec::new(),
+            written: Vec::new(),
             shapes,
             masks: Masks(vec![Mask::default()]),
         }

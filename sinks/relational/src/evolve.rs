@@ -11,41 +11,55 @@ use crate::dialect::Dialect;
 use crate::layout::Layout;
 use crate::options::{Evolving, Vocabulary};
 
-/// Makes sure that the tables and columns of a batch's steps are there. Steps that would delete from a table that is
-/// not there are taken out, where the table may be created later. `ready` remembers layouts by id.
+/// Makes sure that the tables and columns of a batch's writes and steps are there. Steps that would delete from a table
+/// that is not there are taken out, where the table may be created later. `ready` remembers layouts by id.
 pub(crate) async fn prepare(
     dialect: &mut dyn Dialect,
     evolving: Evolving,
     ready: &mut HashSet<u32>,
     batch: &mut Batch<'_>,
 ) -> Result<()> {
+    for (layout, record) in &batch.written {
+        check(dialect, evolving, ready, layout, *record, true).await?;
+    }
     let mut skipped = Vec::new();
     for (i, step) in batch.steps.iter().enumerate() {
-        let layout = &step.layout;
-        if ready.contains(&layout.id) {
-            continue;
-        }
         let may_create = matches!(step.action, Action::Write(..));
-        match ensure(dialect, evolving, layout, may_create).await {
-            Ok(true) => {
-                ready.insert(layout.id);
-            }
-            Ok(false) => skipped.push(i),
-            Err(error) => {
-                let wrapped = Error::fatal(format!(
-                    "Error while checking and applying table changes for collection '{}'",
-                    layout.table
-                ))
-                .with_kind(error.kind())
-                .cause(error);
-                return Err(wrapped.at_record(step.record as usize));
-            }
+        if !check(dialect, evolving, ready, &step.layout, step.record, may_create).await? {
+            skipped.push(i);
         }
     }
     for i in skipped.into_iter().rev() {
         batch.steps.remove(i);
     }
     Ok(())
+}
+
+/// [`ensure`], unless it is known already; a failure is that of the record which asks for it.
+async fn check(
+    dialect: &mut dyn Dialect,
+    evolving: Evolving,
+    ready: &mut HashSet<u32>,
+    layout: &Layout,
+    record: u32,
+    may_create: bool,
+) -> Result<bool> {
+    if ready.contains(&layout.id) {
+        return Ok(true);
+    }
+    let there = ensure(dialect, evolving, layout, may_create).await;
+    if let Ok(true) = there {
+        ready.insert(layout.id);
+    }
+    there.map_err(|error| {
+        Error::fatal(format!(
+            "Error while checking and applying table changes for collection '{}'",
+            layout.table
+        ))
+        .with_kind(error.kind())
+        .cause(error)
+        .at_record(record as usize)
+    })
 }
 
 /// Whether the table is there with the layout's columns, after what could be done about it.

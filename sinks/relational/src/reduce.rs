@@ -111,6 +111,9 @@ impl<'a> Reduction<'a> {
                 layout.table.name
             )));
         }
+        if parts.op != Op::Delete {
+            self.written(layout, record);
+        }
         let row = u32::try_from(self.batch.rows.len()).unwrap_or(NONE);
         self.batch.rows.push(Row {
             key: parts.key,
@@ -133,6 +136,14 @@ impl<'a> Reduction<'a> {
             self.seal(group);
         }
         Ok(())
+    }
+
+    fn written(&mut self, layout: &Arc<Layout>, record: u32) {
+        let written = &mut self.batch.written;
+        // Mostly that of the record before.
+        if !written.iter().rev().any(|(known, _)| known.id == layout.id) {
+            written.push((layout.clone(), record));
+        }
     }
 
     fn mark_absent(&mut self, row: u32, shape: u32) {

@@ -26,11 +26,25 @@ const INFINITIES: [(i64, i64); 4] = [
     (i64::MIN, i64::MIN),
 ];
 
+/// Postgres' first day, 4714-11-24 BC. What is before it becomes -infinity, as pgjdbc has it: Debezium's Postgres source
+/// gives such numbers for infinite dates.
+const FIRST_DAY: i32 = -2_451_545;
+
 /// Days since 1970 as Postgres' date; the greatest and least number are infinity and -infinity.
 pub(crate) fn date(days: i32) -> Option<i32> {
-    match days {
-        i32::MAX | i32::MIN => Some(days),
-        days => days.checked_sub(EPOCH_DAYS),
+    if days == i32::MAX {
+        return Some(days);
+    }
+    let days = days.saturating_sub(EPOCH_DAYS);
+    Some(if days < FIRST_DAY { i32::MIN } else { days })
+}
+
+/// What is before the first day becomes -infinity.
+fn from_first_day(micros: i64) -> i64 {
+    if micros < i64::from(FIRST_DAY) * DAY_MICROS {
+        i64::MIN
+    } else {
+        micros
     }
 }
 
@@ -45,7 +59,7 @@ pub(crate) fn timestamp(n: i64, unit: Unit) -> Option<i64> {
     if let Some((_, infinity)) = INFINITIES.iter().find(|(from, _)| *from == n) {
         return Some(*infinity);
     }
-    micros(n, unit)?.checked_sub(EPOCH_MICROS)
+    Some(from_first_day(micros(n, unit)?.saturating_sub(EPOCH_MICROS)))
 }
 
 /// `2020-01-01T12:00:00.5+01:00` or `infinity` as Postgres' timestamptz.
@@ -62,6 +76,7 @@ pub(crate) fn zoned_timestamp(text: &str) -> Option<i64> {
         .checked_add(micros)?
         .checked_sub(i64::from(offset) * 1_000_000)?
         .checked_sub(EPOCH_MICROS)
+        .map(from_first_day)
 }
 
 /// `12:00:00.5+01:00` as Postgres' timetz: microseconds, and seconds west of Greenwich.
@@ -301,6 +316,13 @@ mod tests {
         assert_eq!(shown(timestamp(i64::MIN, Unit::Nanos)), "-infinity");
         assert_eq!(timestamp(i64::MAX - 1, Unit::Millis), None);
         assert_eq!((date(0), date(i32::MAX)), (Some(-EPOCH_DAYS), Some(i32::MAX)));
+        // As the recorded source has infinity, -infinity and infinity again.
+        for days in [-622_191_234, i32::MIN, -2_147_472_692] {
+            assert_eq!(date(days), Some(i32::MIN));
+        }
+        assert_eq!(date(FIRST_DAY + EPOCH_DAYS), Some(FIRST_DAY));
+        assert_eq!(shown(timestamp(-300_000_000_000_000, Unit::Millis)), "-infinity");
+        assert_eq!(shown(zoned_timestamp("-5000-01-01T00:00:00Z")), "-infinity");
         assert_eq!(
             (time(86_400_000, Unit::Millis), time(-1, Unit::Micros)),
             (Some(DAY_MICROS), None)

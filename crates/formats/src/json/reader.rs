@@ -60,6 +60,19 @@ impl Text<'_> {
     }
 }
 
+/// What a change event does, as static text: it is read by another thread, which so need not look into the message again,
+/// nor count who holds it.
+fn operation(text: &str) -> Option<&'static str> {
+    Some(match text {
+        "c" => "c",
+        "d" => "d",
+        "r" => "r",
+        "t" => "t",
+        "u" => "u",
+        _ => return None,
+    })
+}
+
 impl<'a> Reader<'a> {
     pub(super) fn new(source: &'a ByteString) -> Self {
         let text: &'a str = source;
@@ -317,7 +330,10 @@ impl<'a> Reader<'a> {
     pub(super) fn shared(&self, text: Text<'a>) -> ByteString {
         match text {
             Text::Slice("") => ByteString::new(),
-            Text::Slice(text) => self.source.slice_ref(text),
+            Text::Slice(text) => match operation(text) {
+                Some(operation) => ByteString::from_static(operation),
+                None => self.source.slice_ref(text),
+            },
             Text::Owned(text) => ByteString::from(text),
         }
     }
