@@ -358,12 +358,13 @@ impl Driver {
             postgres::identifier(&options.slot),
             literal(&postgres::identifier(&options.publication)),
         );
-        let parameters = &options.stream_parameters;
-        let given = parameters.iter().any(|(name, _)| name == "messages");
-        if options.messages.is_some() && prepared.server.version >= 140_000 && !given {
+        if options.messages.is_some() && prepared.server.version >= 140_000 {
             command.push_str(", messages 'true'");
         }
-        for (name, value) in parameters {
+        // What it sets itself stands, as in Debezium.
+        let own = ["proto_version", "publication_names", "messages"];
+        let given = options.stream_parameters.iter();
+        for (name, value) in given.filter(|(name, _)| !own.contains(&name.as_str())) {
             command.push_str(&format!(", {} {}", postgres::identifier(name), literal(value)));
         }
         command.push(')');
