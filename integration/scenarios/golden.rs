@@ -23,7 +23,7 @@ fn replays(target: &str, recordings: usize, equal: usize) {
 
 #[test]
 fn every_event_that_debezium_recorded_on_postgres_15_comes_again() {
-    replays("pg15", 73, 1_790);
+    replays("pg15", 94, 2_480);
 }
 
 #[test]
