@@ -33,10 +33,10 @@ fn every_event_that_debezium_recorded_on_postgres_18_comes_again() {
 
 #[test]
 fn every_event_that_debezium_recorded_on_mysql_comes_again() {
-    replays("mysql", 44, 2_200);
+    replays("mysql", 53, 2_840);
 }
 
 #[test]
 fn every_event_that_debezium_recorded_on_mariadb_comes_again() {
-    replays("mariadb", 11, 140);
+    replays("mariadb", 11, 145);
 }

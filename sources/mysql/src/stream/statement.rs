@@ -7,6 +7,7 @@ use tapline_api::{Result, Value};
 use tapline_cdc::clock::Instant as Clock;
 use tapline_cdc::envelope::SnapshotMarker;
 use tapline_cdc::intern::constant;
+use tapline_cdc::transaction::Transactions;
 
 use super::Stream;
 use crate::binlog::event::{self, Session};
@@ -185,7 +186,10 @@ impl Stream<'_> {
         let known = |name: &str| !crate::config::is_builtin(name);
         self.kept.changed(change, captures);
         if options.kept.keeps(change, captures, known) && change.kind != ChangeKind::Truncate {
-            let position = self.tracker.position().to_offset(Vec::new());
+            // CREATE TABLE … SELECT stands within the transaction of its rows.
+            let within = self.events.transactions.as_ref();
+            let within = within.map_or_else(Vec::new, Transactions::offset_entries);
+            let position = self.tracker.position().to_offset(within);
             let of = source(options.naming.prefix());
             let record = HistoryRecord::new(&of, &position.0, Clock::now().millis(), change);
             self.history.record(&[record]).await?;
