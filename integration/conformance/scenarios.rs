@@ -152,6 +152,48 @@ pub fn a_column_is_added_in_the_midst_of_a_batch(subject: &Subject) {
     );
 }
 
+pub fn rows_before_a_column_that_must_have_a_value_go_without_it(subject: &Subject) {
+    // SQLite adds no such column.
+    if subject.is("jdbc:sqlite") {
+        return;
+    }
+    let old = int_and_text("demands");
+    let must = Schema::string().default("x".into()).build();
+    let new = Table::new("demands", &[("id", int()), ("note", text()), ("must", must)]);
+    let row = |id: i32| vec![Value::Int32(id), "b".into(), "m".into()];
+    let events = [
+        old.write("c", pair(1, "a")),
+        new.write("c", row(2)),
+        new.write("u", row(3)),
+    ];
+    for _ in 0..2 {
+        subject.sink(UPSERT).puts(&events[..2]);
+        subject.rows("drop table demands");
+    }
+    let mut sink = subject.sink(UPSERT);
+    sink.puts(&events);
+    assert_eq!(
+        subject.rows("select id, note from demands order by id"),
+        ["1|a", "2|b", "3|b"]
+    );
+    // What is refused is told by its place in the whole batch.
+    let bad = Table::new(
+        "demands",
+        &[
+            ("id", int()),
+            ("note", text()),
+            ("must", text()),
+            ("more", text()),
+        ],
+    );
+    let nothing = vec![Value::Int32(5), Value::Null, Value::Null, Value::Null];
+    let error = subject
+        .sink(UPSERT)
+        .put(&[new.write("u", row(4)), bad.write("c", nothing)])
+        .unwrap_err();
+    assert_eq!(error.record(), Some(1), "{}", error.trace());
+}
+
 pub fn a_table_has_the_columns_of_every_event_though_no_row_is_left(subject: &Subject) {
     let old = Table::new("emptied", &[("id", int()), ("former", text()), ("note", text())]);
     let new = int_and_text("emptied");

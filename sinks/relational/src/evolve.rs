@@ -35,6 +35,17 @@ pub(crate) async fn prepare(
     Ok(())
 }
 
+/// The first record of a batch whose layout is not `ready`, where records before it are written to the same table by
+/// another layout.
+pub(crate) fn change(batch: &Batch<'_>, ready: &HashSet<u32>) -> Option<usize> {
+    let written = &batch.written;
+    let (_, (_, record)) = written.iter().enumerate().find(|(i, (layout, _))| {
+        let before = written.iter().take(*i);
+        !ready.contains(&layout.id) && before.clone().any(|(other, _)| other.table == layout.table)
+    })?;
+    Some(*record as usize)
+}
+
 /// [`ensure`], unless it is known already; a failure is that of the record which asks for it.
 async fn check(
     dialect: &mut dyn Dialect,

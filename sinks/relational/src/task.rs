@@ -14,6 +14,7 @@ use tapline_api::sink::{Assigned, SinkContext, SinkOffsets, SinkTask};
 use tapline_api::{Error, Kind, Result};
 use tokio_util::sync::CancellationToken;
 
+use crate::batch::Batch;
 use crate::config::{ExactlyOnce, InsertMode};
 use crate::dialect::{self, Dialect, Failure, Remedy};
 use crate::evolve;
@@ -47,6 +48,8 @@ struct Running {
     /// Offsets in the target, while the task is exactly-once.
     offsets: Option<Offsets>,
     exactly_once: ExactlyOnce,
+    /// A record that comes again changes nothing.
+    keyed: bool,
     /// Whether the table of offsets is there.
     prepared: bool,
 }
@@ -77,6 +80,7 @@ impl SinkTask for Task {
         self.running = Some(Running {
             offsets: wanted.then(offsets),
             exactly_once: options.exactly_once,
+            keyed: options.insert_mode != InsertMode::Insert,
             prepared: false,
             dialect,
             evolving: options.evolving,
@@ -236,38 +240,81 @@ impl Running {
 
     /// Plans and writes. The outer error is of planning and preparing, the inner of writing.
     async fn write(&mut self, batch: &[SinkRecord], strict: bool) -> Result<Result<(), Failure>> {
-        let scan = match &mut self.offsets {
-            Some(offsets) => offsets.scan(batch)?,
-            None => Scan::default(),
-        };
-        let resolved = self.planner.resolve(batch, &scan.known)?;
-        let mut plan = self.planner.plan(batch, &resolved, strict)?;
-        evolve::prepare(&mut *self.dialect, self.evolving, &mut self.ready, &mut plan).await?;
-        if plan.steps.is_empty() {
-            return Ok(Ok(()));
-        }
-        if let Some(offsets) = &self.offsets {
-            plan.advance = offsets.advance(&*self.dialect, &scan);
-        }
-        let result = self.dialect.write(&plan).await;
-        if let (Ok(()), Some(offsets)) = (&result, &mut self.offsets) {
-            offsets.advanced(scan);
-        }
-        Ok(result.map_err(|mut failure| {
-            // Record by record, the step that failed is the record. What no row of the step could have, such as a
-            // right, is told of the first of them.
-            let of_all = matches!(failure.remedy, Remedy::None | Remedy::Reread);
-            let step = failure
-                .step
-                .filter(|_| strict || of_all)
-                .and_then(|step| plan.steps.get(step));
-            if let Some(step) = step
-                && failure.error.record().is_none()
-            {
-                failure.error = failure.error.at_record(step.record as usize);
+        let mut start = 0;
+        while let Some(rest) = batch.get(start..).filter(|rest| !rest.is_empty()) {
+            let written = self.write_to_change(rest, strict).await;
+            let (count, result) = written.map_err(|error| behind(error, start))?;
+            if let Err(mut failure) = result {
+                failure.error = behind(failure.error, start);
+                return Ok(Err(failure));
             }
-            failure
-        }))
+            start += count;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Writes a batch up to the first record that may change a table which records before it are written to: they could
+    /// lack what the table then demands. Returns how many records that are.
+    async fn write_to_change(
+        &mut self,
+        batch: &[SinkRecord],
+        strict: bool,
+    ) -> Result<(usize, Result<(), Failure>)> {
+        // What is inserted and put again, because of what is behind it, would be there twice.
+        let may_part = self.keyed || self.offsets.is_some();
+        let mut count = batch.len();
+        loop {
+            let part = batch.get(..count).unwrap_or(batch);
+            let scan = match &mut self.offsets {
+                Some(offsets) => offsets.scan(part)?,
+                None => Scan::default(),
+            };
+            let resolved = self.planner.resolve(part, &scan.known)?;
+            let mut plan = self.planner.plan(part, &resolved, strict)?;
+            let change = evolve::change(&plan, &self.ready).filter(|change| (1..count).contains(change));
+            if let (Some(change), true) = (change, may_part) {
+                count = change;
+                continue;
+            }
+            evolve::prepare(&mut *self.dialect, self.evolving, &mut self.ready, &mut plan).await?;
+            if plan.steps.is_empty() {
+                return Ok((count, Ok(())));
+            }
+            if let Some(offsets) = &self.offsets {
+                plan.advance = offsets.advance(&*self.dialect, &scan);
+            }
+            let result = self.dialect.write(&plan).await;
+            if let (Ok(()), Some(offsets)) = (&result, &mut self.offsets) {
+                offsets.advanced(scan);
+            }
+            let result = result.map_err(|failure| of_record(failure, &plan, strict));
+            return Ok((count, result));
+        }
+    }
+}
+
+/// Says which record a failure is about, where its step tells.
+fn of_record(mut failure: Failure, plan: &Batch<'_>, strict: bool) -> Failure {
+    // Record by record, the step that failed is the record. What no row of the step could have, such as a right, is told
+    // of the first of them.
+    let of_all = matches!(failure.remedy, Remedy::None | Remedy::Reread);
+    let step = failure
+        .step
+        .filter(|_| strict || of_all)
+        .and_then(|step| plan.steps.get(step));
+    if let Some(step) = step
+        && failure.error.record().is_none()
+    {
+        failure.error = failure.error.at_record(step.record as usize);
+    }
+    failure
+}
+
+/// An error's record, counted from `start` on.
+fn behind(error: Error, start: usize) -> Error {
+    match error.record() {
+        Some(record) => error.at_record(start + record),
+        None => error,
     }
 }
 
