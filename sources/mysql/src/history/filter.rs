@@ -4,7 +4,7 @@ use tapline_api::Result;
 use tapline_api::config::Config;
 use tapline_cdc::filter::PatternList;
 
-use crate::ddl::Change;
+use crate::ddl::{Change, ChangeKind};
 use crate::schema::TableId;
 
 /// `schema.history.internal.ddl.filter`.
@@ -71,6 +71,8 @@ impl Kept {
         !self.only_captured_tables
             || changes.iter().any(|change| match &change.table {
                 Some(table) => captured(table),
+                // It changes no table and no database that are known: it says nothing of what is captured.
+                None if change.kind == ChangeKind::Other => false,
                 None => change.database.is_empty() || database(&change.database),
             })
     }
@@ -126,7 +128,7 @@ mod tests {
     #[test]
     fn a_history_can_be_kept_to_what_is_captured() {
         let table = |name: &str| Change {
-            kind: crate::ddl::ChangeKind::Drop,
+            kind: ChangeKind::Drop,
             database: "fx".into(),
             table: Some(TableId::new("fx", name)),
             previous: None,
@@ -139,6 +141,13 @@ mod tests {
             only_captured_tables: true,
             only_captured_databases: false,
         };
+        let of_database = Change::of_database("other", "alter table elsewhere.t add a int");
+        let of_nothing = Change {
+            kind: ChangeKind::Other,
+            ..of_database.clone()
+        };
+        assert!(kept.tells(&[of_database], captured, database));
+        assert!(!kept.tells(&[of_nothing], captured, database));
         assert!(kept.keeps(&table("a"), captured, database));
         assert!(!kept.keeps(&table("b"), captured, database));
         assert!(kept.keeps(&Change::of_database("", "SET x=1"), captured, database));
