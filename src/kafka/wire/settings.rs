@@ -37,8 +37,8 @@ pub(super) struct Settings {
     longest_wait: Duration,
 }
 
-/// A batch of so many bytes costs little more, for each record, than a larger one.
-const UNPACKED: usize = 4 << 20;
+/// A batch of so many bytes costs Kafka little more, for each record, than a larger one, and who reads it a good deal less.
+const UNPACKED: usize = 2 << 20;
 
 /// Settings that this client heeds, or that mean nothing to it.
 const KNOWN: &[&str] = &[
@@ -120,7 +120,7 @@ impl Settings {
             },
             codec,
             batch,
-            unpacked: batch.saturating_mul(8).min(batch.max(UNPACKED)),
+            unpacked: batch.saturating_mul(4).min(batch.max(UNPACKED)),
             linger: Duration::from_secs_f64(
                 config
                     .get("linger.ms")?
