@@ -115,9 +115,9 @@ impl Records {
         self.done + self.bytes.len() + HEADER
     }
 
-    /// Bytes that it takes.
+    /// Bytes that it takes, the batch's header included.
     pub(super) fn held(&self) -> usize {
-        self.packed.len() + self.bytes.len() + HEADER
+        self.packed.len().max(HEADER) + self.bytes.len()
     }
 
     /// What a record takes at most.
@@ -353,7 +353,8 @@ mod tests {
         for (time, key, value, with) in rows {
             let headers = with.then(headers);
             let (key, value) = (key.as_deref(), value.as_deref());
-            let before = records.size();
+            let (before, held) = (records.size(), records.held());
+            assert!(records.count() > 0 || held == HEADER);
             records
                 .push(*time, key, value, headers.as_ref(), &mut scratch)
                 .unwrap();

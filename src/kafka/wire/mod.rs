@@ -259,7 +259,7 @@ impl Producer {
         let Open { records, mut load } = open;
         let size = records.held();
         let count = usize::try_from(records.count()).unwrap_or(0);
-        self.open = self.open.saturating_sub(size);
+        self.open = self.open.saturating_sub(size - batch::HEADER);
         self.waiting = self.waiting.saturating_sub(count);
         load.held = loop {
             if let Some(held) = self.room.take(size, count, LOOK) {
